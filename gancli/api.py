@@ -1,0 +1,271 @@
+"""gancli from Python: what the commands do, as functions. The commands are thin over these.
+
+Importing this module is cheap; torch is imported by the functions that need it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gancli import recipes, runs
+from gancli.config import LARGEST_SEED, RunConfig
+from gancli.errors import ConfigError
+from gancli.recipes import Recipe
+
+if TYPE_CHECKING:
+    from gancli.metrics import ScoreCard
+    from gancli.pictures.film import Film
+    from gancli.sampling import Trained
+    from gancli.session import Observer, Outcome
+
+DIGITS = range(10)
+DEFAULT_SAMPLES = 64
+
+
+def list_recipes() -> list[Recipe]:
+    """Return every built-in recipe, in order of name."""
+    return [recipes.read(name) for name in recipes.names()]
+
+
+def describe(
+    recipe: str | None = None,
+    *,
+    digit: int | None = None,
+    seed: int | None = None,
+    data: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> RunConfig:
+    """Return the config that a request amounts to, with ``auto`` where data or machine decide.
+
+    Args:
+        recipe: a name or a TOML file; None is the default for one class or for many.
+        digit: train on one class alone.
+        seed: of everything random.
+        data: a name of the catalogue, an IDX file or a folder.
+        settings: dotted config keys and their values.
+
+    Raises:
+        ConfigError: an unknown recipe or key, or a wrong value.
+    """
+    changes: dict[str, Any] = dict(settings or {})
+    for key, value in (("data.digit", digit), ("training.seed", seed), ("data.source", data)):
+        if value is not None:
+            changes[key] = value
+    if recipe is None:
+        recipe = recipes.MANY_CLASSES if changes.get("data.digit") is None else recipes.ONE_CLASS
+    source = changes.get("data.source")
+    if isinstance(source, str) and source != "mnist":
+        # A path counts from where the command is given, and must mean the same from anywhere.
+        changes["data.source"] = str(Path(source).expanduser().resolve())
+    config = recipes.build(recipes.read(recipe), changes, f"recipe '{recipe}'")
+    if config.data.source == "mnist" and config.data.digit not in (None, *DIGITS):
+        raise ConfigError(f"--digit {config.data.digit} is out of range: MNIST has digits 0 to 9")
+    return config
+
+
+def train(
+    recipe: str | None = None,
+    *,
+    digit: int | None = None,
+    seed: int | None = None,
+    data: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
+    device: str = "auto",
+    max_seconds: float | None = None,
+    force: bool = False,
+    observer: Observer | None = None,
+) -> Outcome:
+    """Train a run, resume it where it stopped, or find it finished.
+
+    Args:
+        recipe: as for :func:`describe`, with ``digit``, ``seed``, ``data`` and ``settings``.
+        digit: train on one class alone.
+        seed: of everything random.
+        data: what to learn.
+        settings: dotted config keys and their values.
+        name: the run's name; made of recipe, digit and seed by default.
+        runs_dir: where runs lie.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        max_seconds: pause after this long.
+        force: start an existing run afresh.
+        observer: is told what happens.
+
+    Raises:
+        GancliError: of the kind that says what is wrong; see :mod:`gancli.errors`.
+    """
+    from gancli import session  # noqa: PLC0415 - imports torch
+
+    config = describe(recipe, digit=digit, seed=seed, data=data, settings=settings)
+    run = runs.new_run(Path(runs_dir), name or runs.default_name(config))
+    placement = session.Placement(run, device, max_seconds, force)
+    return session.train(config, placement, observer or session.Observer())
+
+
+def load(
+    name: str | Path | None = None,
+    *,
+    runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
+    device: str = "auto",
+) -> Trained:
+    """Load a run's generator; see :func:`gancli.sampling.load`."""
+    from gancli import devices, sampling  # noqa: PLC0415 - imports torch
+
+    return sampling.load(name, runs_dir=runs_dir, device=str(devices.pick_device(device)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """What :func:`sample` wrote.
+
+    Attributes:
+        path: the file, or the folder of single files.
+        count: how many images.
+        run: the run's name.
+        step: how many steps its generator was trained.
+    """
+
+    path: Path
+    count: int
+    run: str
+    step: int
+
+
+def sample(
+    name: str | Path | None = None,
+    *,
+    n: int | None = None,
+    seeds: Sequence[int] | None = None,
+    grid: tuple[int, int] | None = None,
+    separate: bool = False,
+    digit: int | None = None,
+    truncation: float = 1.0,
+    interpolate: tuple[int, int] | None = None,
+    out: str | Path | None = None,
+    runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
+    device: str = "auto",
+) -> Samples:
+    """Draw samples of a run into a grid, single files, NPZ or IDX.
+
+    Args:
+        name: a run or a checkpoint file; None is the newest run.
+        n: how many; by default what the grid holds, or 64.
+        seeds: which; by default 0 to n - 1. A seed always gives the same image.
+        grid: rows and columns of the picture.
+        separate: one PNG a seed in a folder.
+        digit: the class to draw, of a conditional generator.
+        truncation: latents are multiplied by this, 0 to 2.
+        interpolate: draw ``n`` images on the way between two seeds instead.
+        out: where to; ``.png``, ``.npz`` or ``.idx``, or a folder with ``separate``.
+        runs_dir: where runs lie.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+
+    Raises:
+        GancliError: of the kind that says what is wrong.
+    """
+    if not (math.isfinite(truncation) and 0 <= truncation <= 2):
+        raise ConfigError(f"--truncation {truncation} is out of range: it must be 0 to 2")
+    if n is not None and not 1 <= n <= 10_000_000:
+        raise ConfigError(f"-n {n} is out of range: it must be 1 to 10,000,000")
+    if grid is not None and n is not None and grid[0] * grid[1] < n:
+        raise ConfigError(f"--grid {grid[0]}x{grid[1]} has no room for {n} samples")
+    if seeds is not None and n is not None and n != len(seeds):
+        raise ConfigError(f"-n {n} contradicts --seeds, which are {len(seeds)}; give one of them")
+    if seeds is not None and interpolate is not None:
+        raise ConfigError("--interpolate takes its two seeds itself; leave --seeds out")
+    for seed in (*(seeds or ())[:1], *(seeds or ())[-1:], *(interpolate or ())):
+        if not 0 <= seed <= LARGEST_SEED:
+            raise ConfigError(f"seed {seed} is out of range: it must be 0 to {LARGEST_SEED}")
+    from gancli import export  # noqa: PLC0415 - imports torch
+
+    trained = load(name, runs_dir=runs_dir, device=device)
+    classes = trained.generator.classes
+    if grid is None and classes and digit is None and interpolate is None and n is None:
+        grid = (8, min(classes, 16)) if seeds is None else None
+    count = n or (grid[0] * grid[1] if grid else 10 if interpolate else DEFAULT_SAMPLES)
+    wanted = export.Wanted(
+        trained,
+        seeds if seeds is not None else range(count),
+        digit=digit,
+        truncation=truncation,
+        interpolate=interpolate,
+        count=count if seeds is None else len(seeds),
+    )
+    path = export.write(wanted, None if out is None else Path(out), separate, grid)
+    return Samples(path, wanted.count, trained.name, trained.step)
+
+
+def animate(
+    name: str | Path | None = None,
+    *,
+    out: Sequence[str | Path] = (),
+    fps: float | None = None,
+    seconds: float | None = None,
+    scale: int | None = None,
+    caption: bool = True,
+    hold: float = 1.5,
+    runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
+    on_progress: Any = None,
+) -> list[Film]:
+    """Make films of a run's frames; see :mod:`gancli.films`.
+
+    Args:
+        name: a run; None is the newest.
+        out: the files; by default evolution.gif and evolution.mp4 among the run's films.
+        fps: frames per second; 10 by default, or what ``seconds`` asks.
+        seconds: how long the frames take in all, without the hold.
+        scale: pixels per pixel; by default the longer side comes to about 970.
+        caption: write epoch and losses under each frame.
+        hold: seconds that the last frame stays.
+        runs_dir: where runs lie.
+        on_progress: called with (frames done, frames in all).
+
+    Raises:
+        GancliError: of the kind that says what is wrong.
+    """
+    from gancli import films  # noqa: PLC0415 - keeps --help fast
+
+    run = runs.find_run(None if name is None else str(name), Path(runs_dir))
+    return films.evolution(
+        run,
+        [Path(path) for path in out],
+        fps=fps,
+        seconds=seconds,
+        scale=scale,
+        caption=caption,
+        hold_seconds=hold,
+        on_progress=on_progress,
+    )
+
+
+def evaluate(
+    name: str | Path | None = None,
+    *,
+    samples: int = 10_000,
+    seed: int = 0,
+    runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
+    device: str = "auto",
+    on_progress: Any = None,
+) -> ScoreCard:
+    """Judge a run beside held-out real images, and write the scores into the run directory.
+
+    Args:
+        name: a run or a checkpoint file; None is the newest run.
+        samples: how many images are drawn.
+        seed: of the bootstrap and of the choice of real images.
+        runs_dir: where runs lie.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        on_progress: called with (images done, images in all).
+
+    Raises:
+        GancliError: of the kind that says what is wrong.
+    """
+    from gancli import scoring  # noqa: PLC0415 - imports torch
+
+    trained = load(name, runs_dir=runs_dir, device=device)
+    return scoring.evaluate(trained, samples=samples, seed=seed, on_progress=on_progress)

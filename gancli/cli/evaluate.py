@@ -1,0 +1,57 @@
+"""gancli evaluate."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from gancli import api, runs
+from gancli.cli.options import (
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    RunsDirOption,
+)
+from gancli.cli.output import Output
+from gancli.cli.progress import counting
+
+
+def evaluate(
+    run: RunArgument = None,
+    samples: Annotated[int, typer.Option("-n", help="How many samples are judged.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of the samples and the bootstrap.")] = 0,
+    runs_dir: RunsDirOption = runs.DEFAULT_RUNS_DIR,
+    device: DeviceOption = "auto",
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Judge a run: every figure beside the same figure for held-out real images.
+
+    [bold]gancli evaluate[/bold] · [bold]gancli evaluate digit-7 --json[/bold]
+    """
+    output = Output(as_json, quiet)
+    output.say("loading torch, the judge and the data ...")
+    from gancli import scoring  # noqa: PLC0415 - imports torch
+
+    trained = api.load(run, runs_dir=runs_dir, device=device)
+    with counting(output, "samples") as on_progress:
+        card = scoring.evaluate(trained, samples=samples, seed=seed, on_progress=on_progress)
+    wide = max(len(figure.name) for figure in card.figures)
+    output.say(f"{'':{wide}}  {'fakes':>28}  {'real':>28}  better")
+    for figure in card.figures:
+        fake = _shown(figure.value, figure.low, figure.high)
+        real = _shown(figure.real, figure.real_low, figure.real_high)
+        output.say(f"{figure.name:{wide}}  {fake:>28}  {real:>28}  {figure.better}")
+    output.say(
+        f"{trained.name} at step {trained.step:,}, {card.samples:,} samples, 95 % intervals; "
+        f"judge {card.judge_sha256[:12]}"
+    )
+    output.next("gancli", "sample", trained.name)
+    path = trained.run.scores_path if trained.run else None
+    output.result(path, scoring.as_dict(trained, card))
+
+
+def _shown(value: float, low: float, high: float) -> str:
+    return f"{value:.4g} [{low:.4g}, {high:.4g}]"

@@ -1,0 +1,213 @@
+"""What a person sees while a run trains: a live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from gancli.cli.output import Output
+from gancli.jobs import Job, Listener
+from gancli.pictures.terminal import ascii_rows, half_blocks, terminal_tiles
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from torch import Tensor
+
+    from gancli.config import RunConfig
+    from gancli.runs import RunDirectory
+    from gancli.session import Observer
+    from gancli.training.plan import Plan
+
+_LINE_SECONDS = 0.5
+_BELOW_PICTURE_ROWS = 6
+
+
+class Digits:
+    """Images as half-block characters, as many and as large as the terminal has room for."""
+
+    def __init__(self, images: npt.NDArray[np.uint8], spare_rows: int = _BELOW_PICTURE_ROWS) -> None:
+        self.images, self.spare_rows = images, spare_rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns, rows = options.max_width, max(2, min(console.height - self.spare_rows, 34))
+        picture = terminal_tiles(self.images, columns, rows)
+        if console.color_system is None:
+            for line in ascii_rows(picture, columns, rows):
+                yield Text(line, no_wrap=True)
+            return
+        for cells in half_blocks(picture, columns, rows):
+            for top, bottom in cells:
+                color = f"rgb({top[0]},{top[1]},{top[2]}) on rgb({bottom[0]},{bottom[1]},{bottom[2]})"
+                yield Segment("▀", Style.parse(color))
+            yield Segment.line()
+
+
+@contextlib.contextmanager
+def watching(output: Output) -> Iterator[Observer]:
+    """Yield an observer that shows one run in the way the output asks for."""
+    if not output.live:
+        yield PlainView(output)
+        return
+    view = LiveView(output)
+    with view.display:
+        yield view
+
+
+class PlainView:
+    """One line an epoch, or a few a second where epochs are short."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.last_line = 0.0
+        self.total_steps = self.first_step = 0
+        self.began = time.monotonic()
+
+    def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:
+        self.total_steps, self.first_step, self.began = plan.total_steps, step, time.monotonic()
+        self.images_per_step = plan.images_per_step
+        resumed = f", resumed at step {step:,}" if step else ""
+        self.output.say(
+            f"{run.name}: recipe {config.recipe}, {plan.images:,} images, "
+            f"{plan.total_steps:,} steps, {config.training.threads} threads{resumed}"
+        )
+
+    def stepped(self, step: int) -> None:
+        pass
+
+    def logged(self, record: dict[str, Any]) -> None:
+        now = time.monotonic()
+        if now - self.last_line < _LINE_SECONDS and record["step"] < self.total_steps:
+            return
+        self.last_line = now
+        done = record["step"] - self.first_step
+        seconds = max(now - self.began, 1e-9)
+        left = (self.total_steps - record["step"]) * seconds / max(done, 1)
+        self.output.say(
+            f"epoch {record['epoch']:g}  step {record['step']}/{self.total_steps}  "
+            f"{figures_line(record)}  {done * self.images_per_step / seconds:,.0f} images/s  "
+            f"{left:.0f} s left"
+        )
+
+    def framed(self, images: Tensor, epoch: float) -> None:
+        pass
+
+    def warned(self, message: str) -> None:
+        self.output.warn(message)
+
+
+class LiveView:
+    """The newest frame, the figures, and a bar with the time that is left."""
+
+    def __init__(self, output: Output) -> None:
+        self.output = output
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.completed}/{task.total} steps"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=output.console,
+            expand=True,
+        )
+        self.task: TaskID | None = None
+        self.figures = Text()
+        self.digits: Digits | None = None
+        self.images_per_step = 0
+        self.display = Live(
+            get_renderable=self._render,
+            console=output.console,
+            refresh_per_second=8,
+            vertical_overflow="crop",
+        )
+
+    def _render(self) -> Group:
+        return Group(*([self.digits] if self.digits else []), self.figures, self.progress)
+
+    def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:  # noqa: ARG002
+        self.images_per_step = plan.images_per_step
+        self.task = self.progress.add_task(
+            run.name, total=plan.total_steps, completed=step, speed=""
+        )
+
+    def stepped(self, step: int) -> None:
+        if self.task is not None:
+            speed = self.progress.tasks[0].speed
+            shown = f"{speed * self.images_per_step:,.0f} images/s" if speed else ""
+            self.progress.update(self.task, completed=step, speed=shown)
+
+    def logged(self, record: dict[str, Any]) -> None:
+        self.figures = Text(f"epoch {record['epoch']:g}  {figures_line(record)}", overflow="fold")
+
+    def framed(self, images: Tensor, epoch: float) -> None:  # noqa: ARG002
+        self.digits = Digits(images.numpy())
+
+    def warned(self, message: str) -> None:
+        self.output.warn(message)
+
+
+def figures_line(record: dict[str, Any]) -> str:
+    """Return a log line's losses and the discriminator's accuracy in a few words."""
+    return (
+        f"loss D {record['d_loss']:.3f} G {record['g_loss']:.3f}  "
+        f"D right on real {record['d_accuracy_real']:.0%} fake {record['d_accuracy_fake']:.0%}"
+    )
+
+
+@contextlib.contextmanager
+def watching_many(output: Output, planned: Sequence[Job]) -> Iterator[Listener]:
+    """Yield a listener that shows several runs: a table on a terminal, plain lines elsewhere."""
+    if output.live:
+        board = _Board(output, planned)
+        with board.display:
+            yield board.listen
+        return
+
+    last_lines: dict[str, float] = {}
+
+    def listen(name: str, kind: str, content: Any) -> None:
+        if kind == "warned":
+            output.warn(f"{name}: {content}")
+        elif kind == "logged" and time.monotonic() - last_lines.get(name, 0.0) > _LINE_SECONDS:
+            last_lines[name] = time.monotonic()
+            output.say(f"{name}: epoch {content['epoch']:g}  {figures_line(content)}")
+
+    yield listen
+
+
+class _Board:
+    """A table with a line for each run."""
+
+    def __init__(self, output: Output, planned: Sequence[Job]) -> None:
+        self.output = output
+        self.lines: dict[str, tuple[str, str]] = {job.run.name: ("waits", "") for job in planned}
+        self.totals: dict[str, int] = {}
+        self.display = Live(
+            get_renderable=self._render, console=output.console, refresh_per_second=4
+        )
+
+    def _render(self) -> Table:
+        table = Table("run", "done", "figures", box=None, expand=True)
+        for name, (done, figures) in self.lines.items():
+            table.add_row(name, done, figures)
+        return table
+
+    def listen(self, name: str, kind: str, content: Any) -> None:
+        if kind == "warned":
+            self.output.warn(f"{name}: {content}")
+        elif kind == "started":
+            self.totals[name] = content["total_steps"]
+            self.lines[name] = (f"{content['step'] / content['total_steps']:.0%}", "")
+        elif kind == "logged":
+            done = content["step"] / self.totals[name]
+            self.lines[name] = (f"{done:.0%}", figures_line(content))

@@ -1,0 +1,59 @@
+"""Options that commands share, and how their words are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gancli.errors import ConfigError
+
+RunArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="[RUN]", help="A run's name or folder, or a checkpoint file; the newest run by default."),
+]
+RunsDirOption = Annotated[
+    Path, typer.Option("--runs-dir", help="The folder where runs lie.", file_okay=True)
+]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but warnings and errors.")
+]
+
+_MOST_LISTED = 10_000_000
+
+
+def parse_numbers(text: str, option: str) -> Sequence[int]:
+    """Read whole numbers such as ``0,3-9``.
+
+    Raises:
+        ConfigError: it is no such list; the option is named.
+    """
+    parts: list[range] = []
+    for word in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,19})(?:-(\d{1,19}))?\s*", word)
+        if match is None:
+            raise ConfigError(f"{option} '{text}': write numbers and ranges, such as 0,3-9")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ConfigError(f"{option} '{text}': the range {first}-{last} goes backwards")
+        parts.append(range(first, last + 1))
+    if sum(len(part) for part in parts) > _MOST_LISTED:
+        raise ConfigError(f"{option} '{text}': that is more than {_MOST_LISTED:,} numbers")
+    return parts[0] if len(parts) == 1 else [number for part in parts for number in part]
+
+
+def parse_pair(text: str, separator: str, option: str, example: str) -> tuple[int, int]:
+    """Read two whole numbers such as ``8x10``.
+
+    Raises:
+        ConfigError: it is no such pair; the option is named.
+    """
+    match = re.fullmatch(rf"(\d{{1,19}}){separator}(\d{{1,19}})", text)
+    if match is None:
+        raise ConfigError(f"{option} '{text}': write it as {example}")
+    return int(match[1]), int(match[2])

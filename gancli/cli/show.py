@@ -1,0 +1,127 @@
+"""gancli show."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from gancli import runs
+from gancli.cli.options import JsonOption, QuietOption, RunsDirOption
+from gancli.cli.output import Output
+from gancli.errors import CheckpointError, DataError
+from gancli.runs import RunDirectory
+
+
+def show(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run to draw; all are listed without.")
+    ] = None,
+    runs_dir: RunsDirOption = runs.DEFAULT_RUNS_DIR,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the runs, or draw one in the terminal with its config and figures.
+
+    [bold]gancli show[/bold] · [bold]gancli show digit-7[/bold]
+    """
+    output = Output(as_json, quiet)
+    if run is None:
+        _list(runs_dir, output)
+    else:
+        _show_one(runs.find_run(run, runs_dir), output)
+
+
+def _list(runs_dir: runs.Path, output: Output) -> None:
+    rows = [_row(run, output) for run in runs.list_runs(runs_dir)]
+    if not rows:
+        output.say(f"no runs in {runs_dir} yet")
+        output.next("gancli", "train", "--digit", "7")
+    elif not output.quiet:
+        wide = max(len(row["run"]) for row in rows)
+        output.say(f"{'run':{wide}}  {'status':11}  {'step':>15}  {'epoch':>7}  judge's share")
+        for row in rows:
+            steps = f"{row['step']}/{row['total_steps']}"
+            share = "" if row["judge_share"] is None else f"{row['judge_share']:.4f}"
+            output.say(
+                f"{row['run']:{wide}}  {row['status']:11}  {steps:>15}  {row['epoch']:7.4g}  {share}"
+            )
+        output.next("gancli", "show", rows[0]["run"])
+    if output.as_json:
+        output.result(None, {"runs": rows})
+    else:
+        for row in rows:
+            output.stdout(row["path"])
+
+
+def _row(run: RunDirectory, output: Output) -> dict[str, Any]:
+    status: dict[str, Any] = {}
+    word = "damaged"
+    try:
+        status, word = run.read_status(), str(run.status())
+    except CheckpointError as error:
+        output.warn(str(error))
+    return {
+        "run": run.name,
+        "path": str(run.path),
+        "status": word,
+        "step": status.get("step", 0),
+        "total_steps": status.get("total_steps", 0),
+        "epoch": status.get("epoch", 0.0),
+        "judge_share": _score(run, "judge_share"),
+    }
+
+
+def _score(run: RunDirectory, name: str) -> float | None:
+    """Return a figure that ``gancli evaluate`` found, if it was asked."""
+    try:
+        figures = json.loads(run.scores_path.read_bytes())["figures"]
+        return next((float(entry["value"]) for entry in figures if entry["name"] == name), None)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _show_one(run: RunDirectory, output: Output) -> None:
+    config, status, log = run.read_config(), run.read_status(), run.read_log()
+    row = _row(run, output)
+    if not output.quiet and not output.as_json:
+        _draw(run, output)
+        output.say(config.to_toml().rstrip())
+        output.say("")
+        for session in status.get("sessions", []):
+            output.say(
+                f"steps {session['first_step']} to {session['last_step']} in "
+                f"{session['seconds']:.1f} s, {session['images_per_second']:,.0f} images/s"
+            )
+    if log:
+        from gancli.cli.live import figures_line  # noqa: PLC0415 - imports rich
+
+        output.say(f"epoch {log[-1]['epoch']:g}: {figures_line(log[-1])}")
+    output.say(f"{run.name} is {row['status']} at step {row['step']} of {row['total_steps']}")
+    output.next("gancli", "animate" if row["status"] == "finished" else "train", *(
+        [run.name] if row["status"] == "finished" else ["--resume", run.name]
+    ))
+    content = {
+        **row,
+        "config": config.to_table(),
+        "status_file": status,
+        "last_log": log[-1] if log else None,
+    }
+    output.result(run.path, content)
+
+
+def _draw(run: RunDirectory, output: Output) -> None:
+    """Draw the newest frame's tiles with half-blocks."""
+    from gancli.cli.live import Digits  # noqa: PLC0415 - imports rich
+    from gancli.pictures.frames import list_frames, read_frame  # noqa: PLC0415
+    from gancli.pictures.grid import split_grid  # noqa: PLC0415
+
+    try:
+        frame = list_frames(run.frames)[-1]
+        picture = read_frame(frame.path)
+    except DataError as error:
+        output.warn(str(error))
+        return
+    tiles = split_grid(picture, run.read_config().data.image_size)
+    output.console.print(Digits(tiles, spare_rows=4))

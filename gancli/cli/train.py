@@ -1,0 +1,242 @@
+"""gancli train."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from gancli import api, jobs, runs
+from gancli.cli.options import (
+    DeviceOption,
+    JsonOption,
+    QuietOption,
+    RunsDirOption,
+    parse_numbers,
+)
+from gancli.cli.output import Output
+from gancli.config import RunConfig, parse_assignment
+from gancli.errors import ConfigError, GancliError
+from gancli.jobs import Job, Result
+
+
+def train(
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="A recipe's name or TOML file, such as a run's config.toml."),
+    ] = None,
+    digit: Annotated[
+        str | None, typer.Option(help="One digit; or several, a run each: 3,5,7 or 0-9.")
+    ] = None,
+    seed: Annotated[str | None, typer.Option(help="One seed; or several, a run each.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="mnist, an IDX file, or a folder of pictures.")
+    ] = None,
+    unconditional: Annotated[
+        bool, typer.Option("--unconditional", help="Leave the labels out.")
+    ] = False,
+    epochs: Annotated[float | None, typer.Option(help="Length in passes over the data.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Length in steps instead.")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Pause after this long; the same command goes on.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the config."),
+    ] = None,
+    frame_every: Annotated[float | None, typer.Option(help="Epochs from frame to frame.")] = None,
+    resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run.")] = None,
+    name: Annotated[str | None, typer.Option(help="The run's name.")] = None,
+    runs_dir: RunsDirOption = runs.DEFAULT_RUNS_DIR,
+    device: DeviceOption = "auto",
+    threads: Annotated[str, typer.Option(help="CPU threads: auto or a number.")] = "auto",
+    processes: Annotated[
+        int, typer.Option("--jobs", help="Train several runs at a time, one thread each.")
+    ] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the config, do nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Start a run that exists afresh.")
+    ] = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a GAN: one digit, several, or all with their labels.
+
+    A finished run is left as it is, an interrupted one is resumed.
+
+    [bold]gancli train --digit 7[/bold] · [bold]gancli train --digit 0-9 --jobs 2[/bold]
+    """
+    output = Output(as_json, quiet)
+    if not 1 <= processes <= 1024:
+        raise ConfigError(f"--jobs {processes} is out of range: it must be 1 to 1024")
+    if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
+        raise ConfigError(f"--max-seconds {max_seconds} is out of range: it must be above 0")
+    if resume is not None:
+        kept = runs.find_run(resume, runs_dir)
+        if recipe is not None or name is not None:
+            raise ConfigError("--resume takes recipe and name from the run; leave them out")
+        recipe, name, runs_dir = str(kept.config_path), kept.name, kept.path.parent
+    changes: dict[str, Any] = dict(map(parse_assignment, settings or []))
+    options = {
+        "training.epochs": epochs,
+        "training.steps": steps,
+        "record.frame_every": frame_every,
+        "data.conditional": False if unconditional else None,
+        "training.threads": _threads(threads),
+    }
+    changes |= {key: value for key, value in options.items() if value is not None}
+    digits: Sequence[int | None] = [None] if digit is None else parse_numbers(digit, "--digit")
+    seeds: Sequence[int | None] = [None] if seed is None else parse_numbers(seed, "--seed")
+    if len(digits) * len(seeds) > 10_000:
+        raise ConfigError(f"{len(digits) * len(seeds):,} runs are too many for one command")
+    configs = [
+        api.describe(recipe, digit=one_digit, seed=one_seed, data=data, settings=changes)
+        for one_digit, one_seed in itertools.product(digits, seeds)
+    ]
+    if len(configs) > 1 and name is not None:
+        raise ConfigError("--name names one run, and several are asked for; leave it out")
+    planned = [
+        Job(
+            config,
+            runs.new_run(runs_dir, name or runs.default_name(config)),
+            device,
+            max_seconds,
+            force,
+            1 if processes > 1 else None,
+            ["gancli", *sys.argv[1:]],
+        )
+        for config in configs
+    ]
+    if dry_run:
+        _print_plan(planned[0].config, output)
+    elif len(planned) == 1:
+        _train_one(planned[0], output)
+    else:
+        _train_many(planned, processes, output)
+
+
+def _threads(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not text.isdecimal():
+        raise ConfigError(f"--threads '{text}': write auto or a whole number")
+    return int(text)
+
+
+def _print_plan(config: RunConfig, output: Output) -> None:
+    from gancli import session  # noqa: PLC0415 - imports torch
+
+    config, images, plan = session.prepare(config)
+    output.say(
+        f"{len(images):,} images, {plan.steps_per_epoch:,} steps an epoch, "
+        f"{plan.total_steps:,} steps in all; nothing was written"
+    )
+    if output.as_json:
+        output.result(None, {"config": config.to_table(), "total_steps": plan.total_steps})
+    else:
+        output.stdout(config.to_toml().rstrip())
+
+
+def _train_one(job: Job, output: Output) -> None:
+    if job.is_finished():
+        output.say(f"{job.run.name} is finished already (--force starts it afresh)")
+        _finish_one({"run": job.run.name, "path": str(job.run.path), **_kept(job)}, job, output)
+        return
+    from gancli.cli.live import watching  # noqa: PLC0415 - imports rich
+
+    output.say(f"training {job.run.name}: loading torch and the data ...")
+    with watching(output) as observer:
+        outcome = jobs.train_one(job, observer)
+    summary = jobs.outcome_as_dict(outcome)
+    output.say(
+        f"{outcome.run.name} is {outcome.status} at step {outcome.step:,} of "
+        f"{outcome.total_steps:,}: {outcome.seconds:.1f} s, {outcome.step_seconds:.1f} s of them "
+        f"in steps, {outcome.images_per_second:,.0f} images/s"
+    )
+    _finish_one(summary, job, output)
+    if outcome.signal_number is not None:
+        raise typer.Exit(128 + outcome.signal_number)
+
+
+def _kept(job: Job) -> dict[str, Any]:
+    status = job.run.read_status()
+    return {key: status.get(key) for key in ("status", "step", "total_steps")}
+
+
+def _finish_one(summary: dict[str, Any], job: Job, output: Output) -> None:
+    where = [] if job.run.path.parent == runs.DEFAULT_RUNS_DIR else ["--runs-dir", str(job.run.path.parent)]
+    if summary["status"] == runs.Status.FINISHED:
+        output.next("gancli", "animate", job.run.name, *where)
+    else:
+        output.next("gancli", "train", "--resume", job.run.name, *where)
+    output.result(job.run.path, summary)
+
+
+def _train_many(planned: list[Job], processes: int, output: Output) -> None:
+    from gancli.cli.live import watching, watching_many  # noqa: PLC0415 - imports rich
+
+    results: dict[str, Result] = {}
+    waiting: list[Job] = []
+    for job in planned:
+        try:
+            finished = job.is_finished()
+        except GancliError as error:
+            results[job.run.name] = Result(job.run, error.exit_code, str(error))
+            continue
+        if finished:
+            output.say(f"{job.run.name} is finished already")
+            outcome = {"run": job.run.name, "path": str(job.run.path), **_kept(job)}
+            results[job.run.name] = Result(job.run, 0, outcome=outcome)
+        else:
+            waiting.append(job)
+    stopped = 0
+    if processes > 1:
+        with watching_many(output, waiting) as listen:
+            for result in jobs.train_many(waiting, min(processes, len(waiting)), listen):
+                results[result.run.name] = result
+    else:
+        for job in waiting:
+            with watching(output) as observer:
+                results[job.run.name] = jobs.train_here(job, observer)
+            if results[job.run.name].exit_code > 128:
+                break
+    for job in planned:
+        result = results.get(job.run.name)
+        if result is None:
+            output.say(f"{job.run.name}: not begun")
+            continue
+        if result.message:
+            output.fail(f"{job.run.name}: {result.message}")
+        elif result.outcome is not None:
+            output.say(f"{job.run.name}: {result.outcome['status']} at step {result.outcome['step']}")
+        stopped = max(stopped, result.exit_code if result.exit_code > 128 else 0)
+    failed = [result.exit_code for result in results.values() if result.exit_code]
+    if len(results) == len(planned) and not failed:
+        output.next("gancli", "animate", planned[-1].run.name)
+    output.result(
+        None,
+        {
+            "runs": [
+                {
+                    **(results[job.run.name].outcome or {"run": job.run.name}),
+                    "exit_code": results[job.run.name].exit_code,
+                    "message": results[job.run.name].message,
+                }
+                for job in planned
+                if job.run.name in results
+            ]
+        },
+    )
+    if not output.as_json:
+        for job in planned:
+            if job.run.name in results and not results[job.run.name].exit_code:
+                output.stdout(str(job.run.path))
+    if stopped or failed:
+        raise typer.Exit(stopped or failed[0])
+

@@ -1,0 +1,393 @@
+"""The whole description of a run as frozen data, in and out of TOML.
+
+A :class:`RunConfig` is a run's identity: two runs with equal configs on one machine end bit for bit
+alike. Where a run is written, on which device and for how long at a time is not in it. Nothing here
+imports torch, so that a config is checked before anything slow begins.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+
+from gancli.errors import ConfigError, did_you_mean
+
+Table = dict[str, Any]
+Auto = Literal["auto"]
+
+LOSSES = ("minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic")
+LARGEST_SEED = 2**63 - 1
+_MOST_STEPS = 10**9
+
+
+def _option(
+    default: Any,
+    meaning: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """Declare a key with its default, its meaning and the values it may take.
+
+    ``low`` and ``high`` belong to the range, ``above`` does not.
+    """
+    metadata = {"meaning": meaning, "low": low, "high": high, "above": above, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """What is learned."""
+
+    source: str = _option("mnist", "a name of the catalogue, an IDX file or a folder")
+    digit: int | None = _option(None, "train on one class alone", low=0, high=999)
+    conditional: bool | Auto = _option("auto", "give both networks the label; auto: if there are")
+    classes: int | Auto = _option("auto", "how many classes the labels have", low=0, high=1000)
+    image_size: int = _option(28, "height and width in pixels", low=4, high=256)
+    channels: int = _option(1, "1 for grey, 3 for colour", low=1, high=3)
+    pixel_range: str = _option(
+        "signed",
+        "what the networks see: [-1, 1], [0, 1] or [0, 255]",
+        choices=("signed", "unit", "raw"),
+    )
+    holdout: int = _option(0, "withhold this many of the last training images", low=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentConfig:
+    """What the generator starts from."""
+
+    size: int = _option(64, "how many numbers", low=1, high=65536)
+    law: str = _option(
+        "normal", "standard normal, or uniform in [-1, 1]", choices=("normal", "uniform")
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorConfig:
+    """The network that draws."""
+
+    layers: tuple[str, ...] = _option((), "layer list, from latent to image")
+    init: str = _option("default", "law of the first weights: default, or normal STD")
+    class_embedding: int = _option(16, "numbers a class adds to the latent", low=1, high=4096)
+    ema_half_life: float = _option(
+        0.0, "steps after which a weight counts half in the average; 0: no averaging", low=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class DiscriminatorConfig:
+    """The network that tells real from fake; it ends in one logit."""
+
+    layers: tuple[str, ...] = _option((), "layer list, from image to one logit")
+    init: str = _option("default", "law of the first weights: default, or normal STD")
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """What the two networks minimise."""
+
+    name: str = _option("non-saturating", "the adversarial loss", choices=LOSSES)
+    r1: float = _option(0.0, "weight gamma of gamma/2 |grad D|^2 on real images", low=0)
+    r2: float = _option(0.0, "weight gamma of gamma/2 |grad D|^2 on fakes", low=0)
+    penalty_final: float = _option(
+        1.0, "r1 and r2 fall to this fraction of themselves over the run, on a cosine", low=0, high=1
+    )
+    gradient_penalty: float = _option(
+        0.0, "weight of (|grad D| - 1)^2 between real and fake", low=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """How one network's weights move."""
+
+    name: str = _option("adam", "the rule", choices=("adam", "sgd"))
+    lr: float = _option(1e-3, "learning rate at the start", above=0, high=1e3)
+    lr_final: float | None = _option(
+        None, "learning rate at the end, on a cosine; left out: constant", low=0, high=1e3
+    )
+    beta1: float = _option(0.5, "Adam: memory of the gradient", low=0, high=0.999999)
+    beta2: float = _option(0.99, "Adam: memory of its square", low=0, high=0.999999)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How long, in what portions, and from which seed."""
+
+    batch_size: int = _option(64, "real images a step", low=1, high=1_000_000)
+    epochs: float | None = _option(None, "length in passes over the images", above=0, high=1e7)
+    steps: int | None = _option(None, "length in steps", low=1, high=_MOST_STEPS)
+    images_per_epoch: int | None = _option(
+        None, "an epoch is this many images drawn at random; left out: all", low=1
+    )
+    d_steps: int = _option(1, "updates of D for each update of G", low=1, high=100)
+    reuse_fakes: bool = _option(True, "G learns from the fakes that D has just seen")
+    threads: int | Auto = _option("auto", "CPU threads", low=1, high=1024)
+    seed: int = _option(0, "of weights, latents, data order", low=0, high=LARGEST_SEED)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordConfig:
+    """What a run writes down while it trains."""
+
+    frame_every: float = _option(1.0, "epochs from frame to frame", above=0, high=1e7)
+    frame_rows: int = _option(8, "rows of samples in a frame", low=1, high=64)
+    frame_columns: int | Auto = _option(
+        "auto", "samples in a row; auto: 8, or one a class", low=1, high=64
+    )
+    log_every: float = _option(1.0, "epochs from log line to log line", above=0, high=1e7)
+    keep_every: float | Auto = _option(
+        "auto", "epochs between kept generators; auto: about 20 a run", above=0, high=1e7
+    )
+    checkpoint_every_seconds: float = _option(
+        10.0, "a crash loses at most this much; 0: save after every step", low=0, high=86400
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """A run, whole. Every part has defaults but the two layer lists and the length."""
+
+    recipe: str = _option("", "the recipe's name")
+    summary: str = _option("", "its idea in a few words")
+    data: DataConfig = DataConfig()
+    latent: LatentConfig = LatentConfig()
+    generator: GeneratorConfig = GeneratorConfig()
+    discriminator: DiscriminatorConfig = DiscriminatorConfig()
+    loss: LossConfig = LossConfig()
+    generator_optimizer: OptimizerConfig = OptimizerConfig()
+    discriminator_optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    record: RecordConfig = RecordConfig()
+
+    def to_table(self) -> Table:
+        """Return nested plain data without the keys that are None."""
+        return without_none(dataclasses.asdict(self))
+
+    def to_toml(self) -> str:
+        """Return TOML that :func:`from_toml` turns into an equal config."""
+        return tomli_w.dumps(self.to_table(), multiline_strings=False)
+
+
+def from_table(table: Mapping[str, Any], where: str = "config") -> RunConfig:
+    """Check nested plain data and return it as a config.
+
+    Args:
+        table: as from TOML.
+        where: what the data is, for error messages (a file name).
+
+    Raises:
+        ConfigError: an unknown key (the nearest is named), a wrong type, a value out of range,
+            or values that contradict each other.
+    """
+    config: RunConfig = _parse(RunConfig, table, where, "")
+    _check_together(config, where)
+    return config
+
+
+def read_toml(path: Path) -> Table:
+    """Read a TOML file into plain data.
+
+    Raises:
+        ConfigError: the file is missing, a folder, not UTF-8 or not TOML; names the line.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+    return parse_toml(text, str(path))
+
+
+def parse_toml(text: str, where: str) -> Table:
+    """Parse TOML text into plain data; errors as :func:`read_toml`."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{where}: nested too deeply to be a config") from error
+
+
+def parse_assignment(text: str) -> tuple[str, Any]:
+    """Split ``key=value`` of ``--set``; the value is TOML, or a bare word.
+
+    Raises:
+        ConfigError: there is no ``=``, or the key is no known one.
+    """
+    key, equals, value = text.partition("=")
+    key, value = key.strip(), value.strip()
+    if not equals or not key:
+        raise ConfigError(f"--set '{text}': write key=value, as in --set training.batch_size=32")
+    known = known_keys()
+    if key not in known:
+        raise ConfigError(f"--set: unknown key '{key}'{did_you_mean(key, known)}")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError, KeyError):
+        return key, value
+
+
+@functools.cache
+def known_keys() -> dict[str, str]:
+    """Return every dotted key with its meaning."""
+    keys = {}
+    for part in dataclasses.fields(RunConfig):
+        if dataclasses.is_dataclass(part.default):
+            for field in dataclasses.fields(part.default):
+                keys[f"{part.name}.{field.name}"] = field.metadata["meaning"]
+        else:
+            keys[part.name] = part.metadata["meaning"]
+    return keys
+
+
+def set_key(table: Table, key: str, value: Any) -> None:
+    """Set a dotted key in nested plain data, in place."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        table = table.setdefault(parent, {})
+    table[last] = value
+
+
+def differences(
+    ours: RunConfig, theirs: RunConfig
+) -> dict[str, tuple[Any, Any]]:
+    """Return the dotted keys that differ, each with both values; ``auto`` differs from nothing."""
+    mine, other = _flat(ours.to_table()), _flat(theirs.to_table())
+    return {
+        key: (mine.get(key), other.get(key))
+        for key in known_keys()
+        if mine.get(key) != other.get(key)
+        and "auto" not in (mine.get(key), other.get(key))
+        and key != "summary"
+    }
+
+
+def _flat(table: Table) -> Table:
+    flat = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat.update({f"{key}.{inner}": entry for inner, entry in value.items()})
+        else:
+            flat[key] = value
+    return flat
+
+
+def without_none(table: Mapping[str, Any]) -> Table:
+    """Return nested plain data without the keys that are None."""
+    return {
+        key: without_none(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }
+
+
+def _parse(kind: type, table: Any, where: str, prefix: str) -> Any:
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"{where}: '{prefix[:-1]}' is a table, not {_shown(table)}")
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    hints = _hints(kind)
+    values = {}
+    for key, value in table.items():
+        if key not in fields:
+            near = did_you_mean(key, fields) or did_you_mean(key, known_keys())
+            raise ConfigError(f"{where}: unknown key '{prefix}{key}'{near}")
+        hint = hints[key]
+        if dataclasses.is_dataclass(hint):
+            assert isinstance(hint, type)
+            values[key] = _parse(hint, value, where, f"{prefix}{key}.")
+        else:
+            typed = _typed(value, hint, f"{where}: {prefix}{key}")
+            _check_range(typed, fields[key].metadata, f"{where}: {prefix}{key}")
+            values[key] = typed
+    return kind(**values)
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _typed(value: Any, hint: Any, where: str) -> Any:
+    """Return the value as the type that the key declares; whole numbers pass as floats."""
+    union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    options = typing.get_args(hint) if union else (hint,)
+    for option in options:
+        if typing.get_origin(option) is Literal:
+            if value in typing.get_args(option):
+                return value
+        elif option == tuple[str, ...]:
+            if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+                return tuple(value)
+        elif option is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        elif type(value) is option:
+            return value
+    raise ConfigError(f"{where} must be {_type_name(options)}, not {_shown(value)}")
+
+
+def _type_name(options: tuple[Any, ...]) -> str:
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    words = [
+        f"'{typing.get_args(option)[0]}'"
+        if typing.get_origin(option) is Literal
+        else names.get(option, "a list of texts")
+        for option in options
+        if option is not types.NoneType
+    ]
+    return " or ".join(words)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _check_range(value: Any, rules: Mapping[str, Any], where: str) -> None:
+    if isinstance(value, str) and rules["choices"] and value not in rules["choices"]:
+        raise ConfigError(
+            f"{where} = '{value}' is not one of {', '.join(rules['choices'])}"
+            f"{did_you_mean(value, rules['choices'])}"
+        )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    low, high, above = rules["low"], rules["high"], rules["above"]
+    if not (math.isfinite(value) and low <= value <= high and value > above):
+        least = f"above {above:g}" if above > -math.inf else f"at least {low:g}"
+        most = f" and at most {high:g}" if high < math.inf else ""
+        raise ConfigError(f"{where} = {value} is out of range: it must be {least}{most}")
+
+
+def _check_together(config: RunConfig, where: str) -> None:
+    """Check what no single key can tell."""
+    training, data = config.training, config.data
+    if (training.epochs is None) == (training.steps is None):
+        raise ConfigError(f"{where}: give the length as training.epochs or training.steps, not both")
+    for part in ("generator", "discriminator"):
+        if not getattr(config, part).layers:
+            raise ConfigError(f"{where}: {part}.layers is missing; a recipe lists its layers there")
+    if data.channels == 2:
+        raise ConfigError(f"{where}: data.channels = 2: images have 1 channel (grey) or 3 (colour)")
+    if data.digit is not None and data.conditional is True:
+        raise ConfigError(
+            f"{where}: data.conditional needs more than one class, and data.digit leaves one"
+        )
+    if training.images_per_epoch is not None and training.images_per_epoch < training.batch_size:
+        raise ConfigError(
+            f"{where}: training.images_per_epoch = {training.images_per_epoch} is smaller than "
+            f"training.batch_size = {training.batch_size}"
+        )

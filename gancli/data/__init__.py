@@ -1,0 +1,235 @@
+"""Every source of images as the same thing: one uint8 tensor and, where known, labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gancli.config import DataConfig
+from gancli.data.folder import read_folder
+from gancli.data.idx import read_idx
+from gancli.errors import ConfigError, DataError, did_you_mean
+
+EMBEDDED_MNIST = Path(__file__).parent / "mnist"
+CATALOGUE = {"mnist": EMBEDDED_MNIST}
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSet:
+    """Images with labels where they are known.
+
+    Attributes:
+        images: uint8 [n, channels, height, width], 0 to 255.
+        labels: int64 [n] from 0 up, or None.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def of_class(self, label: int) -> ImageSet:
+        """Return the images of one class.
+
+        Raises:
+            DataError: there are no labels, or none of this class.
+        """
+        if self.labels is None:
+            raise DataError(f"class {label} was asked for, but this data set has no labels")
+        chosen = self.labels == label
+        if not bool(chosen.any()):
+            present = ", ".join(str(int(known)) for known in self.labels.unique())
+            raise DataError(f"no image has the label {label}; the labels are {present}")
+        return ImageSet(self.images[chosen], self.labels[chosen])
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over shape, pixels and labels: equal data, equal fingerprint."""
+        digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
+        digest.update(self.images.numpy().data)
+        if self.labels is not None:
+            digest.update(self.labels.numpy().data)
+        return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSplits:
+    """A data set: what may be trained on, what is withheld from it, what judges in the end.
+
+    Attributes:
+        train: the training images, less the holdout.
+        holdout: the last ``holdout`` training images, withheld for searches; None for none.
+        test: the test split, for ``evaluate`` alone; None where the source has none.
+        classes: the number of classes; 0 without labels.
+    """
+
+    train: ImageSet
+    holdout: ImageSet | None
+    test: ImageSet | None
+    classes: int
+
+    def of_class(self, label: int) -> DataSplits:
+        """Return the splits with the images of one class alone."""
+        return DataSplits(
+            self.train.of_class(label),
+            self.holdout and self.holdout.of_class(label),
+            self.test and self.test.of_class(label),
+            self.classes,
+        )
+
+
+def load(
+    source: str = "mnist", *, image_size: int = 28, channels: int = 1, holdout: int = 0
+) -> DataSplits:
+    """Load a data set: a name of the catalogue, IDX files, or a folder of pictures.
+
+    Args:
+        source: ``mnist``; an IDX file of images (labels are looked for beside it); a folder with
+            the four official IDX files; or a folder of pictures, a subfolder a class.
+        image_size: height and width that images are resized to.
+        channels: 1 for grey, 3 for colour.
+        holdout: how many of the last training images are withheld.
+
+    Raises:
+        DataError: the source is missing, damaged or contradicts itself.
+    """
+    path = CATALOGUE.get(source) or Path(source).expanduser()
+    if path.is_dir():
+        train_images = _find_idx(path, "train-images")
+        if train_images is None:
+            images, labels, _ = read_folder(path, image_size, channels)
+            train = ImageSet(
+                torch.from_numpy(images), None if labels is None else torch.from_numpy(labels)
+            )
+            test = None
+        else:
+            train = _read_pair(train_images, image_size, channels)
+            test_images = _find_idx(path, "t10k-images") or _find_idx(path, "test-images")
+            test = _read_pair(test_images, image_size, channels) if test_images else None
+    elif path.is_file():
+        train, test = _read_pair(path, image_size, channels), None
+    else:
+        raise DataError(
+            f"no data at '{source}': give {', '.join(CATALOGUE)}, an IDX file or a folder"
+            f"{did_you_mean(source, CATALOGUE)}"
+        )
+    classes = _count_classes(train, test, source)
+    if holdout >= len(train):
+        raise DataError(
+            f"data.holdout = {holdout} leaves nothing of the {len(train)} images of '{source}'"
+        )
+    withheld = None
+    if holdout:
+        withheld = _slice(train, len(train) - holdout, len(train))
+        train = _slice(train, 0, len(train) - holdout)
+    return DataSplits(train, withheld, test, classes)
+
+
+def load_for(config: DataConfig) -> DataSplits:
+    """Load the data of a config, one class of it if it says so.
+
+    Raises:
+        ConfigError: it asks for a class that the data does not have.
+        DataError: the data cannot be read.
+    """
+    splits = load(
+        config.source,
+        image_size=config.image_size,
+        channels=config.channels,
+        holdout=config.holdout,
+    )
+    if config.digit is None:
+        return splits
+    if splits.classes and config.digit >= splits.classes:
+        raise ConfigError(
+            f"--digit {config.digit} (data.digit) is out of range: {config.source} has "
+            f"0 to {splits.classes - 1}"
+        )
+    return splits.of_class(config.digit)
+
+
+def _slice(images: ImageSet, start: int, stop: int) -> ImageSet:
+    labels = images.labels
+    return ImageSet(images.images[start:stop], None if labels is None else labels[start:stop])
+
+
+def _find_idx(folder: Path, start: str) -> Path | None:
+    found = sorted(path for path in folder.iterdir() if path.name.startswith(start))
+    return found[0] if found else None
+
+
+def _read_pair(path: Path, image_size: int, channels: int) -> ImageSet:
+    """Read IDX images and, where they lie beside, the labels of the same name."""
+    images = read_idx(path)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or not all(images.shape):
+        raise DataError(
+            f"{path} has the shape {list(images.shape)}; images need [n, height, width], or a "
+            "fourth dimension of 3 for colour"
+        )
+    labels_name = labels_file_name(path.name)
+    labels: Tensor | None = None
+    for name in (labels_name, labels_name.removesuffix(".gz"), f"{labels_name}.gz"):
+        labels_path = path.with_name(name)
+        if name != path.name and labels_path.is_file():
+            labels = torch.from_numpy(_read_labels(labels_path, len(images), path))
+            break
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+    return ImageSet(_fit(pixels, image_size, channels), labels)
+
+
+def labels_file_name(images_name: str) -> str:
+    """Return the name of the labels that belong to IDX images: MNIST's way, or ``X.labels.idx``."""
+    official = re.sub(r"images([-.]idx)3", r"labels\g<1>1", images_name)
+    if official != images_name:
+        return official
+    return re.sub(r"\.idx(\.gz)?$", r".labels.idx\g<1>", images_name)
+
+
+def _read_labels(path: Path, images: int, images_path: Path) -> npt.NDArray[np.int64]:
+    labels = read_idx(path)
+    if labels.ndim != 1:
+        raise DataError(f"{path} has the shape {list(labels.shape)}; labels need [n]")
+    if len(labels) != images:
+        raise DataError(
+            f"{path} holds {len(labels)} labels for the {images} images of {images_path.name}"
+        )
+    return labels.astype(np.int64)
+
+
+def _fit(images: Tensor, image_size: int, channels: int) -> Tensor:
+    """Bring uint8 images [n, 1 or 3, height, width] to the size and channels a recipe asks."""
+    if tuple(images.shape[2:]) != (image_size, image_size):
+        images = functional.interpolate(
+            images, (image_size, image_size), mode="bilinear", antialias=True
+        )
+    if images.shape[1] > channels:
+        # The luma weights of ITU-R BT.601, as Pillow's.
+        weights = torch.tensor([0.299, 0.587, 0.114]).reshape(1, 3, 1, 1)
+        images = (images * weights).sum(1, keepdim=True).round().to(torch.uint8)
+    return images.expand(-1, channels, -1, -1).contiguous()
+
+
+def _count_classes(train: ImageSet, test: ImageSet | None, source: str) -> int:
+    if train.labels is None:
+        return 0
+    present = train.labels.unique()
+    classes = int(present[-1]) + 1
+    if len(present) != classes or (
+        test and test.labels is not None and int(test.labels.max()) >= classes
+    ):
+        missing = sorted(set(range(classes)) - {int(label) for label in present})
+        raise DataError(
+            f"the labels of '{source}' are not 0 to {classes - 1} without a gap"
+            f"{f' (first missing: {missing[0]})' if missing else ' in both splits'}; number the classes so"
+        )
+    return classes

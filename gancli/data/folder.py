@@ -1,0 +1,68 @@
+"""A folder of pictures as training data: any size, any mode, classes by subfolder if there are."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from gancli.errors import DataError
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm"})
+
+
+def read_folder(
+    folder: Path, image_size: int, channels: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None, list[str]]:
+    """Read every picture of a folder, or of its subfolders as classes.
+
+    Returns:
+        Images uint8 [n, channels, image_size, image_size]; labels int64 [n], or None when the
+        pictures lie in the folder itself; the names of the classes in label order.
+
+    Raises:
+        DataError: no pictures, or one that cannot be read (it is named).
+    """
+    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and _pictures(entry))
+    paths = _pictures(folder)
+    if paths and classes:
+        raise DataError(
+            f"{folder} holds pictures both beside and inside subfolders; "
+            "use subfolders as classes for all of them, or for none"
+        )
+    labelled = [(path, label) for label, entry in enumerate(classes) for path in _pictures(entry)]
+    if not paths and not labelled:
+        raise DataError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
+    paths = paths or [path for path, _ in labelled]
+    images = np.stack([_read_picture(path, image_size, channels) for path in paths])
+    labels = np.array([label for _, label in labelled], dtype=np.int64) if labelled else None
+    return images, labels, [entry.name for entry in classes]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
+def _read_picture(path: Path, image_size: int, channels: int) -> npt.NDArray[np.uint8]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                picture.load()
+                if picture.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
+                    deep = np.asarray(picture, dtype=np.float64)
+                    picture = Image.fromarray((deep / 257).round().clip(0, 255).astype(np.uint8))
+                elif picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+                    clear = picture.convert("RGBA")
+                    black = Image.new("RGBA", clear.size, "black")
+                    picture = Image.alpha_composite(black, clear)
+                converted = picture.convert("L" if channels == 1 else "RGB")
+                if converted.size != (image_size, image_size):
+                    converted = converted.resize((image_size, image_size), Image.Resampling.BOX)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
+        raise DataError(f"cannot read the picture {path}: {error}") from error
+    pixels = np.asarray(converted, dtype=np.uint8).reshape(image_size, image_size, channels)
+    return pixels.transpose(2, 0, 1)

@@ -1,0 +1,77 @@
+"""The IDX format of MNIST and its relatives, gzipped or not.
+
+A reader for the embedded MNIST and for a user's own files alike. Nothing is allocated on the word
+of a header: bytes are read as they come and counted against what the header claims.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from gancli.errors import DataError
+
+_UNSIGNED_BYTE = 0x08
+_GZIP_MAGIC = b"\x1f\x8b"
+_CHUNK_BYTES = 1 << 24
+_MOST_BYTES = 1 << 33
+
+
+def read_idx(path: Path) -> npt.NDArray[np.uint8]:
+    """Read one IDX file of unsigned bytes.
+
+    Returns:
+        An array with the shape the header gives: [n, height, width] for images, [n] for labels.
+
+    Raises:
+        DataError: the file is missing, truncated, longer than its header says, or no IDX file.
+    """
+    try:
+        with open(path, "rb") as file:
+            zipped = file.read(2) == _GZIP_MAGIC
+            file.seek(0)
+            if not zipped:
+                return _read(file, path)
+            with gzip.GzipFile(fileobj=file) as unzipped:
+                return _read(unzipped, path)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path} is damaged ({error}); download it again") from error
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _read(file: IO[bytes], path: Path) -> npt.NDArray[np.uint8]:
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0":
+        raise DataError(f"{path} is not an IDX file: it starts with {magic!r}, not with two zeros")
+    kind, dimensions = magic[2], magic[3]
+    if kind != _UNSIGNED_BYTE:
+        raise DataError(f"{path} holds numbers of type 0x{kind:02x}; gancli reads bytes (0x08)")
+    if not 1 <= dimensions <= 4:
+        raise DataError(f"{path} claims {dimensions} dimensions; images have 3 and labels 1")
+    header = file.read(4 * dimensions)
+    if len(header) < 4 * dimensions:
+        raise DataError(f"{path} ends inside its header; download it again")
+    shape = struct.unpack(f">{dimensions}I", header)
+    expected = math.prod(shape)
+    if expected > _MOST_BYTES:
+        raise DataError(f"{path} claims {expected:,} bytes, more than gancli loads at once")
+    content = bytearray()
+    while len(content) < expected:
+        chunk = file.read(min(_CHUNK_BYTES, expected - len(content)))
+        if not chunk:
+            raise DataError(
+                f"{path} is truncated: its header claims {expected:,} bytes of data "
+                f"and {len(content):,} follow; download it again"
+            )
+        content += chunk
+    if file.read(1):
+        raise DataError(f"{path} goes on after the {expected:,} bytes its header claims")
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)

@@ -1,0 +1,227 @@
+"""Samples to files: a grid, single pictures, NPZ or IDX. All but the grid stream."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import struct
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+import gancli
+from gancli import files
+from gancli.data import labels_file_name
+from gancli.errors import ConfigError, StorageError, memory_advice
+from gancli.pictures.grid import default_columns, make_grid, save_png
+from gancli.sampling import Trained
+
+MOST_TILES = 10_000
+SUFFIXES = (".png", ".npz", ".idx")
+
+Portion = tuple[Sequence[int], npt.NDArray[np.uint8]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """What is to be drawn.
+
+    Attributes:
+        trained: by which generator.
+        seeds: which images.
+        digit: of which class, if the generator is conditional.
+        truncation: how far from the middle of the latents.
+        interpolate: two seeds to go between instead, in ``count`` images.
+        count: how many images.
+    """
+
+    trained: Trained
+    seeds: Sequence[int]
+    digit: int | None
+    truncation: float
+    interpolate: tuple[int, int] | None
+    count: int
+
+    @property
+    def name(self) -> str:
+        """A file name that tells requests apart."""
+        parts = [] if self.digit is None else [f"digit-{self.digit}"]
+        if self.interpolate is not None:
+            start, end = self.interpolate
+            parts.append(f"from-{start}-to-{end}-in-{self.count}")
+        else:
+            parts.append(f"seeds-{_spelled(self.seeds)}")
+        if self.truncation != 1:
+            parts.append(f"truncation-{self.truncation:g}")
+        return "-".join(parts)
+
+    def labels(self) -> npt.NDArray[np.uint8] | None:
+        """Return the class of each image, where it is known: uint8 [count]."""
+        seeds = self.seeds if self.interpolate is None else [self.interpolate[0]] * self.count
+        labels = self.trained.labels(seeds, self.digit)
+        trained_on = self.trained.config.data.digit
+        if labels is None and trained_on is not None:
+            return np.full(self.count, trained_on, dtype=np.uint8)
+        return None if labels is None else labels.to(torch.uint8).numpy()
+
+    def portions(self) -> Iterator[Portion]:
+        """Yield seeds with their images, uint8 [n, channels, size, size], in bounded memory."""
+        with memory_advice("draw fewer at a time (-n), or on another --device"):
+            if self.interpolate is not None:
+                start, end = self.interpolate
+                images = self.trained.interpolate(
+                    start, end, self.count, digit=self.digit, truncation=self.truncation
+                )
+                yield range(self.count), images.numpy()
+                return
+            stream = self.trained.stream(
+                self.seeds, digit=self.digit, truncation=self.truncation
+            )
+            for seeds, images in stream:
+                yield seeds, images.numpy()
+
+    def metadata(self, seeds: str) -> dict[str, str]:
+        """Return what every picture says about itself."""
+        return {
+            "run": self.trained.name,
+            "recipe": self.trained.config.recipe,
+            "seed" if seeds.isdigit() else "seeds": seeds,
+            "step": str(self.trained.step),
+            "version": gancli.__version__,
+        }
+
+
+def write(
+    wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int] | None
+) -> Path:
+    """Draw and write samples.
+
+    Args:
+        wanted: what to draw.
+        out: where to; None is a file among the run's samples.
+        separate: one PNG a seed, in a folder.
+        grid: rows and columns of the picture.
+
+    Returns:
+        The file, or the folder of single files.
+
+    Raises:
+        ConfigError: nothing writes this suffix, or a grid would be too large to look at.
+        StorageError: it cannot be written.
+    """
+    if out is None:
+        run = wanted.trained.run
+        folder = run.samples if run is not None else Path("samples")
+        out = files.make_folder(folder) / (wanted.name if separate else f"{wanted.name}.png")
+    if separate:
+        return _write_separate(wanted, out)
+    suffix = out.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ConfigError(
+            f"--out {out}: samples are written as {', '.join(SUFFIXES)}, or with --separate "
+            "into a folder"
+        )
+    if not out.parent.is_dir():
+        raise StorageError(f"cannot write {out}: its folder does not exist; create it first")
+    {".png": _write_grid, ".npz": _write_npz, ".idx": _write_idx}[suffix](wanted, out, grid)
+    return out
+
+
+def _write_grid(wanted: Wanted, out: Path, grid: tuple[int, int] | None) -> None:
+    if wanted.count > MOST_TILES:
+        raise ConfigError(
+            f"a grid of {wanted.count:,} samples is too large to look at (at most {MOST_TILES:,}); "
+            "give --separate, or --out samples.npz or samples.idx"
+        )
+    images = np.concatenate([images for _, images in wanted.portions()])
+    columns = grid[1] if grid else wanted.count if wanted.interpolate else _columns(wanted)
+    save_png(make_grid(images, columns), out, wanted.metadata(_spelled(wanted.seeds)))
+
+
+def _columns(wanted: Wanted) -> int:
+    """Give every class its column where seeds go through the classes in turn."""
+    classes = wanted.trained.generator.classes
+    if classes and wanted.digit is None and wanted.count >= classes:
+        return min(classes, 16)
+    return default_columns(wanted.count)
+
+
+def _write_separate(wanted: Wanted, folder: Path) -> Path:
+    if wanted.interpolate is not None:
+        raise ConfigError("--separate takes seeds, and --interpolate has none between its two")
+    files.make_folder(folder)
+    digits = max(6, len(str(max(wanted.seeds))))
+    for seeds, images in wanted.portions():
+        for seed, image in zip(seeds, images, strict=True):
+            path = folder / f"seed-{seed:0{digits}d}.png"
+            save_png(make_grid(image[None], 1, margin=0), path, wanted.metadata(str(seed)))
+    return folder
+
+
+def _write_npz(wanted: Wanted, out: Path, _: tuple[int, int] | None) -> None:
+    """Write an NPZ as numpy would, but array by array and portion by portion."""
+    with files.atomic_path(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with archive.open("images.npy", "w", force_zip64=True) as file:
+            _write_array_header(file, _shape(wanted))
+            _write_pixels(wanted, file)
+        about = wanted.metadata(_spelled(wanted.seeds))
+        arrays = {
+            "labels": wanted.labels(),
+            "seeds": None if wanted.interpolate else np.array(wanted.seeds, dtype=np.int64),
+            "about": np.array(json.dumps(about)),
+        }
+        for name, array in arrays.items():
+            if array is not None:
+                with archive.open(f"{name}.npy", "w") as file:
+                    np.lib.format.write_array(file, array, allow_pickle=False)
+
+
+def _write_array_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _write_idx(wanted: Wanted, out: Path, _: tuple[int, int] | None) -> None:
+    labels = wanted.labels()
+    with contextlib.ExitStack() as stack:
+        paths = [out] if labels is None else [out.with_name(labels_file_name(out.name)), out]
+        *labels_paths, images_path = [stack.enter_context(files.atomic_path(p)) for p in paths]
+        with open(images_path, "wb") as file:
+            file.write(_idx_header(_shape(wanted)))
+            _write_pixels(wanted, file)
+        for path in labels_paths:
+            assert labels is not None
+            path.write_bytes(_idx_header((wanted.count,)) + labels.tobytes())
+
+
+def _idx_header(shape: tuple[int, ...]) -> bytes:
+    return struct.pack(f">HBB{len(shape)}I", 0, 0x08, len(shape), *shape)
+
+
+def _shape(wanted: Wanted) -> tuple[int, ...]:
+    """Return [n, height, width], with a fourth dimension of 3 for colour."""
+    data = wanted.trained.config.data
+    shape = (wanted.count, data.image_size, data.image_size)
+    return shape if data.channels == 1 else (*shape, data.channels)
+
+
+def _write_pixels(wanted: Wanted, file: IO[bytes]) -> None:
+    for _, images in wanted.portions():
+        file.write(np.ascontiguousarray(images.transpose(0, 2, 3, 1)).tobytes())
+
+
+def _spelled(seeds: Sequence[int]) -> str:
+    """Spell seeds as the command line takes them, such as ``0,3-9``; long lists are cut."""
+    if isinstance(seeds, range) and seeds.step == 1:
+        return f"{seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+    words = [str(seed) for seed in seeds]
+    if len(words) > 12:
+        words = [*words[:11], f"and-{len(words) - 11}-more"]
+    return ",".join(words)

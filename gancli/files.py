@@ -1,0 +1,112 @@
+"""Writing files so that a reader sees the old content or the new, never a part.
+
+Every file gancli writes goes through here: a temporary file beside the target, fsync, rename,
+fsync of the folder. Refusals by the operating system become :class:`StorageError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from gancli.errors import StorageError
+
+TEMPORARY_PREFIX = ".gancli-"
+
+_REASONS = {
+    errno.ENOSPC: "the disk is full; free some space or choose another place",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another place",
+    errno.EFBIG: "the file size limit is reached; raise it (ulimit -f) or choose another place",
+    errno.EACCES: "permission denied; choose a place you may write to",
+    errno.EPERM: "not permitted; choose a place you may write to",
+    errno.EROFS: "the file system is read-only; choose a place you may write to",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another place",
+    errno.EISDIR: "it is a folder; give the name of a file",
+    errno.ENOENT: "its folder does not exist; create it or choose another place",
+    errno.EEXIST: "a file of that name is in the way; choose another place",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+def storage_error(error: OSError, path: Path, needed_bytes: int | None = None) -> StorageError:
+    """Turn a refusal by the operating system into a sentence about ``path``."""
+    reason = _REASONS.get(error.errno or 0, error.strerror or str(error))
+    needed = f" ({needed_bytes:,} bytes are needed)" if needed_bytes is not None else ""
+    return StorageError(f"cannot write {path}: {reason}{needed}")
+
+
+def make_folder(path: Path) -> Path:
+    """Create a folder with its parents, or say why that cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    return path
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``target`` that becomes ``target`` when the block succeeds.
+
+    The suffix is kept, so that encoders which look at it are content. When the block raises,
+    the temporary file is removed and the target is left as it was.
+
+    Raises:
+        StorageError: when the target cannot be written.
+    """
+    if target.exists() and not target.is_file():
+        raise StorageError(f"cannot write {target}: it is not a regular file; give another name")
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}{target.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise storage_error(error, target) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path, content: bytes | memoryview) -> None:
+    """Write a file atomically.
+
+    Raises:
+        StorageError: when it cannot be written; the message names the bytes needed.
+    """
+    try:
+        with atomic_path(target) as temporary:
+            temporary.write_bytes(content)
+    except StorageError as error:
+        if isinstance(error.__cause__, OSError):
+            raise storage_error(error.__cause__, target, len(content)) from error.__cause__
+        raise
+
+
+def write_text(target: Path, content: str) -> None:
+    """Write UTF-8 text atomically, with Unix line ends on every system."""
+    write_bytes(target, content.encode())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files that a killed process left in a folder."""
+    for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename survive a power cut (Windows has no such call and needs none)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

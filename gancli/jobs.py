@@ -1,0 +1,257 @@
+"""Several runs: one after the other, or side by side in worker processes.
+
+A worker imports torch once and trains run after run. One run that fails, or a worker that dies,
+leaves the others alone. Parent and workers exchange plain data only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import traceback
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gancli import runs
+from gancli.config import RunConfig, from_table
+from gancli.errors import GancliError
+from gancli.runs import RunDirectory
+from gancli.stopping import gentle_stop
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
+    from torch import Tensor
+
+    from gancli.session import Outcome
+    from gancli.training.plan import Plan
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A run to be trained: what, where, and for how long."""
+
+    config: RunConfig
+    run: RunDirectory
+    device: str = "auto"
+    max_seconds: float | None = None
+    force: bool = False
+    threads_if_auto: int | None = None
+    command: Sequence[str] = ()
+
+    def is_finished(self) -> bool:
+        """Tell, without torch, whether this very run lies there finished.
+
+        Raises:
+            ConflictError: a run with another config lies there.
+            CheckpointError: the run there is damaged.
+        """
+        if self.force or not self.run.exists():
+            return False
+        runs.check_identity(self.run, self.config)
+        return self.run.status() is runs.Status.FINISHED
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """How a job ended.
+
+    Attributes:
+        run: its run.
+        exit_code: 0, or what the command would exit with for this run alone.
+        message: what went wrong; empty when nothing did.
+        outcome: the session's figures as plain data; None if there was none.
+    """
+
+    run: RunDirectory
+    exit_code: int
+    message: str = ""
+    outcome: dict[str, Any] | None = None
+
+
+# Called with a run's name, the kind of event, and what there is to say of it.
+Listener = Callable[[str, str, Any], None]
+
+
+def train_one(job: Job, observer: Any) -> Outcome:
+    """Train one job in this process; errors are :func:`gancli.session.train`'s."""
+    from gancli import session  # noqa: PLC0415 - imports torch
+
+    placement = session.Placement(
+        job.run, job.device, job.max_seconds, job.force, job.threads_if_auto, job.command
+    )
+    return session.train(job.config, placement, observer)
+
+
+def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
+    """Return how a session ended as plain data."""
+    return {
+        "run": outcome.run.name,
+        "path": str(outcome.run.path),
+        "status": str(outcome.status),
+        "step": outcome.step,
+        "total_steps": outcome.total_steps,
+        "seconds": round(outcome.seconds, 3),
+        "step_seconds": round(outcome.step_seconds, 3),
+        "images_per_second": round(outcome.images_per_second, 1),
+        "signal": outcome.signal_number,
+    }
+
+
+def train_here(job: Job, observer: Any) -> Result:
+    """Train one job in this process, with a result instead of an error."""
+    try:
+        outcome = train_one(job, observer)
+    except GancliError as error:
+        return Result(job.run, error.exit_code, str(error))
+    exit_code = 128 + outcome.signal_number if outcome.signal_number else 0
+    return Result(job.run, exit_code, outcome=outcome_as_dict(outcome))
+
+
+def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Result]:
+    """Train jobs in worker processes, and return their results in the order of the jobs.
+
+    A stop signal is passed on to the workers, which save and end; jobs not begun then are left
+    out. A worker that dies takes its job with it (exit code 1) and is replaced.
+    """
+    waiting = list(enumerate(jobs))
+    results: dict[int, Result] = {}
+    workers: list[_Worker] = []
+    with gentle_stop(lambda number: [worker.signal(number) for worker in workers]) as stop:
+        try:
+            while waiting or any(worker.busy for worker in workers):
+                workers = [worker for worker in workers if worker.alive]
+                if stop.signal_number is not None:
+                    waiting = []
+                while waiting and len(workers) < processes:
+                    workers.append(_Worker())
+                for worker in workers:
+                    if waiting and not worker.busy:
+                        worker.give(*waiting.pop(0))
+                busy = [worker for worker in workers if worker.busy]
+                ready = multiprocessing.connection.wait([worker.pipe for worker in busy], 0.2)
+                for worker in busy:
+                    if worker.pipe in ready:
+                        index, result = worker.receive(listen)
+                        if result is not None:
+                            results[index] = result
+        finally:
+            for worker in workers:
+                worker.dismiss()
+    return [results[index] for index in sorted(results)]
+
+
+class _Worker:
+    """The parent's end of a worker process."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, child = context.Pipe()
+        self.process: SpawnProcess = context.Process(target=_work, args=(child,), daemon=True)
+        self.process.start()
+        child.close()
+        self.index, self.alive = -1, True
+        self.job: Job | None = None
+
+    @property
+    def busy(self) -> bool:
+        return self.job is not None
+
+    def give(self, index: int, job: Job) -> None:
+        self.index, self.job = index, job
+        with contextlib.suppress(OSError):  # a dead worker is noticed when it is listened to
+            self.pipe.send(
+                {
+                    **dataclasses.asdict(dataclasses.replace(job, command=list(job.command))),
+                    "config": job.config.to_table(),
+                    "run": str(job.run.path),
+                }
+            )
+
+    def receive(self, listen: Listener) -> tuple[int, Result | None]:
+        """Take one message; return the result when it is the last of a job."""
+        assert self.job is not None
+        run = self.job.run
+        try:
+            kind, content = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            self.alive, self.job = False, None
+            code = self.process.exitcode
+            return self.index, Result(run, 1, f"its process ended without a word (exit code {code})")
+        if kind != "result":
+            listen(run.name, kind, content)
+            return self.index, None
+        self.job = None
+        return self.index, Result(run, **content)
+
+    def signal(self, number: int) -> None:
+        if self.process.pid is not None and self.process.is_alive():
+            os.kill(self.process.pid, number)
+
+    def dismiss(self) -> None:
+        self.pipe.close()
+        self.process.join(timeout=10)
+        if self.process.is_alive():
+            self.process.kill()
+
+
+def _work(pipe: Connection) -> None:
+    """Train the jobs that come through a pipe until it closes."""
+    if os.name == "posix":
+        # In a group of its own a terminal's Ctrl-C reaches a worker once, through the parent.
+        os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    while True:
+        try:
+            content = pipe.recv()
+        except (EOFError, OSError):
+            return
+        job = Job(
+            **{
+                **content,
+                "config": from_table(content["config"]),
+                "run": RunDirectory(Path(content["run"])),
+            }
+        )
+        try:
+            result = train_here(job, _PipeObserver(pipe))
+        except Exception:  # a bug in one run must not end the others; its traceback is the message
+            result = Result(job.run, 1, traceback.format_exc())
+        content = {key: getattr(result, key) for key in ("exit_code", "message", "outcome")}
+        with contextlib.suppress(OSError):
+            pipe.send(("result", content))
+
+
+class _PipeObserver:
+    """Tells the parent what a session does; without a parent, the session is asked to stop."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+
+    def _send(self, kind: str, content: Any) -> None:
+        try:
+            self.pipe.send((kind, content))
+        except OSError:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:  # noqa: ARG002
+        self._send("started", {"step": step, "total_steps": plan.total_steps})
+
+    def stepped(self, step: int) -> None:
+        pass
+
+    def logged(self, record: dict[str, Any]) -> None:
+        self._send("logged", record)
+
+    def framed(self, images: Tensor, epoch: float) -> None:
+        pass
+
+    def warned(self, message: str) -> None:
+        self._send("warned", message)

@@ -1,0 +1,140 @@
+"""Generators and discriminators built from a config. They know nothing of losses or disk."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from gancli.config import RunConfig
+from gancli.errors import ConfigError
+from gancli.networks.layers import ImageShape, build_layers
+
+__all__ = ["Discriminator", "Generator", "build_discriminator", "build_generator", "parameters"]
+
+
+class Generator(nn.Module):
+    """Latents, and labels when conditional, to images.
+
+    Args:
+        body: takes [n, latent (+ embedding)] and yields [n, channels, size, size].
+        classes: 0, or how many labels there are.
+        embedding: numbers a class adds to the latent.
+        image: the shape of what comes out.
+    """
+
+    def __init__(self, body: nn.Module, classes: int, embedding: int, image: ImageShape) -> None:
+        super().__init__()
+        self.body = body
+        self.classes = classes
+        self.embedding = nn.Embedding(classes, embedding) if classes else None
+        self.image = image
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return float images [n, channels, size, size] in the data's pixel range."""
+        if self.embedding is not None:
+            latents = torch.cat([latents, self.embedding(labels)], dim=1)
+        images: Tensor = self.body(latents)
+        return images.reshape(len(images), self.image.channels, self.image.size, self.image.size)
+
+
+class Discriminator(nn.Module):
+    """Images, and labels when conditional, to one logit each.
+
+    When conditional, the body ends in one logit a class, of which the label's own is read
+    (a projection discriminator with free class vectors; Miyato and Koyama, 2018).
+    """
+
+    def __init__(self, body: nn.Module, conditional: bool) -> None:
+        super().__init__()
+        self.body = body
+        self.conditional = conditional
+
+    def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return logits [n]; above 0 means real."""
+        logits: Tensor = self.body(images)
+        if not self.conditional:
+            return logits[:, 0]
+        assert labels is not None
+        return logits.gather(1, labels[:, None])[:, 0]
+
+
+def build_generator(config: RunConfig) -> Generator:
+    """Build the generator that a resolved config describes.
+
+    Raises:
+        ConfigError: the layers do not fit, or yield something else than the image.
+    """
+    image = ImageShape(config.data.channels, config.data.image_size)
+    classes = label_count(config)
+    embedding = config.generator.class_embedding if classes else 0
+    body, shape = build_layers(
+        config.generator.layers, (config.latent.size + embedding,), image, "generator"
+    )
+    wanted = (image.channels, image.size, image.size)
+    if shape not in (wanted, (math.prod(wanted),)):
+        raise ConfigError(
+            f"generator.layers end in {' x '.join(map(str, shape))}, and the image needs "
+            f"{' x '.join(map(str, wanted))} (or {math.prod(wanted)})"
+        )
+    _initialise(body, config.generator.init, "generator.init")
+    return Generator(body, classes, embedding, image)
+
+
+def build_discriminator(config: RunConfig) -> Discriminator:
+    """Build the discriminator that a resolved config describes.
+
+    Raises:
+        ConfigError: the layers do not fit, or do not end in ``dense 1``.
+    """
+    data = config.data
+    lines = list(config.discriminator.layers)
+    if lines[-1].split() != ["dense", "1"]:
+        raise ConfigError(
+            f"discriminator.layers end in '{lines[-1]}'; the last must be 'dense 1', the logit"
+        )
+    classes = label_count(config)
+    if classes:
+        lines[-1] = f"dense {classes}"
+    body, _ = build_layers(
+        lines,
+        (data.channels, data.image_size, data.image_size),
+        ImageShape(data.channels, data.image_size),
+        "discriminator",
+    )
+    _initialise(body, config.discriminator.init, "discriminator.init")
+    return Discriminator(body, classes > 0)
+
+
+def label_count(config: RunConfig) -> int:
+    """Return how many labels the networks are told apart by: 0 unless conditional."""
+    return config.data.classes if config.data.conditional is True else 0  # type: ignore[return-value]
+
+
+def parameters(network: nn.Module) -> int:
+    """Return how many numbers a network learns."""
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def has_batch_statistics(network: nn.Module) -> bool:
+    """Tell whether an image's output depends on the rest of its batch."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+
+
+def _initialise(body: nn.Module, init: str, where: str) -> None:
+    """Draw the first weights: PyTorch's own law, or ``normal STD`` with biases at zero."""
+    if init == "default":
+        return
+    law, _, spread = init.partition(" ")
+    try:
+        deviation = float(spread)
+    except ValueError:
+        deviation = math.nan
+    if law != "normal" or not 0 < deviation <= 10:
+        raise ConfigError(f"{where} = '{init}': write default, or normal and a spread: normal 0.02")
+    for module in body.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.normal_(module.weight, 0.0, deviation)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -1,0 +1,263 @@
+"""Layer lists: from a line such as ``conv 32 4 stride=2`` to a module and the shape it yields.
+
+A line is a layer's name, its numbers in order, and options as ``key=value``. A number may be
+``channels``, ``size`` or a fraction of it such as ``size/4``, which stand for the image's. Shapes
+are inferred from line to line, so that a list which does not fit says which line, what it got and
+what it needed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from gancli.errors import ConfigError, did_you_mean
+
+Shape = tuple[int, ...]
+_MOST_WEIGHTS = 2**31
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageShape:
+    """What ``channels`` and ``size`` stand for in a layer list."""
+
+    channels: int
+    size: int
+
+
+class _Layer:
+    """One line of a layer list, taken apart, with its errors."""
+
+    def __init__(self, line: str, where: str, image: ImageShape) -> None:
+        self.line, self.where, self.image = line, where, image
+        words = line.split()
+        if not words:
+            raise self.error("is empty; name a layer")
+        self.name = words[0]
+        self.numbers = [word for word in words[1:] if "=" not in word]
+        self.options = dict(word.split("=", 1) for word in words[1:] if "=" in word)
+
+    def error(self, complaint: str) -> ConfigError:
+        return ConfigError(f"{self.where} '{self.line}' {complaint}")
+
+    def whole(self, word: str) -> int:
+        """Read a number that counts something: at least 1."""
+        base, _, divisor = word.partition("/")
+        try:
+            known = {"channels": self.image.channels, "size": self.image.size}
+            number, rest = divmod(known[base] if base in known else int(base), int(divisor or 1))
+        except (ValueError, ZeroDivisionError):
+            raise self.error(f"has '{word}' where a whole number is needed") from None
+        if rest or number < 1:
+            raise self.error(f"has '{word}', which is not a whole number of at least 1 here")
+        return number
+
+    def real(self, word: str, low: float, high: float) -> float:
+        try:
+            number = float(word)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            raise self.error(f"has '{word}' where a number from {low:g} to {high:g} is needed")
+        return number
+
+    def counts(self, names: str, least: int, most: int | None = None) -> list[int]:
+        """Read the line's numbers as counts; ``names`` says what they mean."""
+        self._check_amount(names, least, least if most is None else most)
+        return [self.whole(word) for word in self.numbers]
+
+    def reals(self, names: str, low: float, high: float) -> list[float]:
+        self._check_amount(names, 1, 1)
+        return [self.real(word, low, high) for word in self.numbers]
+
+    def _check_amount(self, names: str, least: int, most: int) -> None:
+        if not least <= len(self.numbers) <= most:
+            raise self.error(f"needs {names}, and has {len(self.numbers)} numbers")
+
+    def option(self, name: str, default: str) -> str:
+        return self.options.pop(name, default)
+
+    def check_spent(self) -> None:
+        for name in self.options:
+            raise self.error(f"has an option '{name}' that '{self.name}' does not know")
+
+
+_Built = tuple[nn.Module, Shape]
+_Maker = Callable[[_Layer, Shape], _Built]
+
+
+def build_layers(
+    lines: Sequence[str], shape: Shape, image: ImageShape, where: str
+) -> tuple[nn.Sequential, Shape]:
+    """Build a layer list.
+
+    Args:
+        lines: the layers in order.
+        shape: what goes in, without the batch: (features,) or (channels, height, width).
+        image: what ``channels`` and ``size`` stand for.
+        where: the list's name, for error messages.
+
+    Returns:
+        The module, and the shape of what comes out, without the batch.
+
+    Raises:
+        ConfigError: an unknown layer (the nearest is named), or a line that does not fit.
+    """
+    modules: list[nn.Module] = []
+    for index, line in enumerate(lines):
+        layer = _Layer(line, f"{where}.layers[{index}]", image)
+        if layer.name not in _MAKERS:
+            raise layer.error(
+                f"is no known layer{did_you_mean(layer.name, _MAKERS)} "
+                f"(known: {', '.join(sorted(_MAKERS))})"
+            )
+        module, shape = _MAKERS[layer.name](layer, shape)
+        layer.check_spent()
+        modules.append(module)
+    return nn.Sequential(*modules), shape
+
+
+def _dense(layer: _Layer, shape: Shape) -> _Built:
+    outputs = tuple(layer.counts("1 to 3 numbers, the shape of its output", 1, 3))
+    if len(shape) != 1:
+        raise layer.error(f"gets {_shown(shape)}; put 'flatten' before it")
+    _check_weights(layer, shape[0] * math.prod(outputs))
+    linear = nn.Linear(shape[0], math.prod(outputs))
+    if len(outputs) == 1:
+        return linear, outputs
+    return nn.Sequential(linear, nn.Unflatten(1, outputs)), outputs
+
+
+def _conv(layer: _Layer, shape: Shape) -> _Built:
+    channels, height, width = _image(layer, shape)
+    filters, kernel = layer.counts("filters and kernel", 2)
+    stride = layer.whole(layer.option("stride", "1"))
+    padding = _padding(layer, kernel, stride)
+    if kernel > min(height, width) + 2 * padding:
+        raise layer.error(f"gets {_shown(shape)}, smaller than its kernel of {kernel}")
+    _check_weights(layer, channels * filters * kernel * kernel)
+    out_height, out_width = ((n + 2 * padding - kernel) // stride + 1 for n in (height, width))
+    return nn.Conv2d(channels, filters, kernel, stride, padding), (filters, out_height, out_width)
+
+
+def _conv_transpose(layer: _Layer, shape: Shape) -> _Built:
+    channels, height, width = _image(layer, shape)
+    filters, kernel = layer.counts("filters and kernel", 2)
+    stride = layer.whole(layer.option("stride", "1"))
+    same = layer.options.get("pad", "same") == "same"
+    padding = _padding(layer, kernel, stride)
+    # 'same' makes an image exactly `stride` times as large, as Keras does.
+    extra = stride + 2 * padding - kernel if same else 0
+    _check_weights(layer, channels * filters * kernel * kernel)
+    out_height, out_width = (
+        (n - 1) * stride - 2 * padding + kernel + extra for n in (height, width)
+    )
+    if min(out_height, out_width) < 1:
+        raise layer.error(f"gets {_shown(shape)} and would leave no pixel")
+    module = nn.ConvTranspose2d(channels, filters, kernel, stride, padding, extra)
+    return module, (filters, out_height, out_width)
+
+
+def _padding(layer: _Layer, kernel: int, stride: int) -> int:
+    """Read ``pad``: same (the default), valid, full, or pixels on each side."""
+    word = layer.option("pad", "same")
+    if word == "valid":
+        return 0
+    if word == "full":
+        return kernel - 1
+    if word != "same":
+        try:
+            return int(layer.real(word, 0, kernel - 1))
+        except ConfigError:
+            raise layer.error(f"has pad={word}; it is same, valid, full or a number") from None
+    if (kernel - stride) % 2 and stride == 1:
+        raise layer.error(f"cannot keep the size with a kernel of {kernel}; use an odd one or pad=")
+    if kernel < stride:
+        raise layer.error(f"has a kernel of {kernel}, smaller than its stride of {stride}")
+    return (kernel - stride + 1) // 2
+
+
+def _upsample(layer: _Layer, shape: Shape) -> _Built:
+    channels, height, width = _image(layer, shape)
+    (factor,) = layer.counts("a factor", 1)
+    return nn.Upsample(scale_factor=factor), (channels, height * factor, width * factor)
+
+
+def _flatten(layer: _Layer, shape: Shape) -> _Built:
+    layer.counts("nothing", 0)
+    return nn.Flatten(), (math.prod(shape),)
+
+
+def _reshape(layer: _Layer, shape: Shape) -> _Built:
+    target = tuple(layer.counts("1 to 3 numbers, the new shape", 1, 3))
+    if math.prod(target) != math.prod(shape):
+        raise layer.error(f"gets {_shown(shape)}, which is {math.prod(shape)} numbers, not "
+                          f"{math.prod(target)}")
+    return _Reshape(target), target
+
+
+class _Reshape(nn.Module):
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return batch.reshape(len(batch), *self.shape)
+
+
+def _batch_norm(layer: _Layer, shape: Shape) -> _Built:
+    layer.counts("nothing", 0)
+    return (nn.BatchNorm1d(shape[0]) if len(shape) == 1 else nn.BatchNorm2d(shape[0])), shape
+
+
+def _dropout(layer: _Layer, shape: Shape) -> _Built:
+    (rate,) = layer.reals("the share to drop", 0, 0.99)
+    return nn.Dropout(rate), shape
+
+
+def _leaky_relu(layer: _Layer, shape: Shape) -> _Built:
+    (slope,) = layer.reals("a slope", 0, 1)
+    return nn.LeakyReLU(slope), shape
+
+
+def _plain(make: Callable[[], nn.Module]) -> _Maker:
+    def maker(layer: _Layer, shape: Shape) -> _Built:
+        layer.counts("nothing", 0)
+        return make(), shape
+
+    return maker
+
+
+_MAKERS: dict[str, _Maker] = {
+    "dense": _dense,
+    "conv": _conv,
+    "conv_transpose": _conv_transpose,
+    "upsample": _upsample,
+    "flatten": _flatten,
+    "reshape": _reshape,
+    "batch_norm": _batch_norm,
+    "dropout": _dropout,
+    "leaky_relu": _leaky_relu,
+    "relu": _plain(nn.ReLU),
+    "sigmoid": _plain(nn.Sigmoid),
+    "tanh": _plain(nn.Tanh),
+}
+
+
+def _image(layer: _Layer, shape: Shape) -> tuple[int, int, int]:
+    if len(shape) != 3:
+        raise layer.error(f"gets {_shown(shape)} and needs an image; put 'reshape' before it")
+    channels, height, width = shape
+    return channels, height, width
+
+
+def _check_weights(layer: _Layer, weights: int) -> None:
+    if weights > _MOST_WEIGHTS:
+        raise layer.error(f"would have {weights:,} weights; gancli stops at {_MOST_WEIGHTS:,}")
+
+
+def _shown(shape: Shape) -> str:
+    return " x ".join(str(number) for number in shape)

@@ -1,0 +1,183 @@
+"""How a film becomes a file: GIF, WebP and MP4, each a function that streams.
+
+The GIF and WebP files are put together here from pictures that Pillow encodes one by one, because
+Pillow itself would hold all of them in memory; MP4 goes through the ffmpeg of imageio-ffmpeg.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import struct
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from gancli.errors import MissingPartError, StorageError
+
+TimedPictures = Iterable[tuple[Image.Image, int]]
+"""Pictures of one size and mode (L or RGB), each with how many ticks of the format it stays."""
+
+GREY_LEVELS = 16
+"""Of a GIF: a digit looks the same as with 256, and the file is half as large."""
+COLOURS = 128
+"""Of each frame of a GIF."""
+
+
+def write_gif(file: BinaryIO, pictures: TimedPictures, size: tuple[int, int]) -> None:
+    """Write a GIF that loops, a tick being 1/100 s; pixels that stay are left transparent."""
+    file.write(b"GIF89a" + struct.pack("<HHBBB", *size, 0x70, 0, 0))
+    file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
+    before: npt.NDArray[np.uint8] | None = None
+    palette_before = b""
+    for picture, delay in pictures:
+        pixels, palette = _index_colours(picture)
+        clear = len(palette) // 3
+        same = before is not None and palette == palette_before
+        drawn = np.where(pixels == before, np.uint8(clear), pixels) if same else pixels
+        bits = clear.bit_length()  # of a table that holds the colours and the transparent entry
+        table = palette.ljust(3 * 2**bits, b"\0")
+        # Disposal 1, leave in place; then the picture with a colour table of its own.
+        file.write(struct.pack("<BBBBHBB", 0x21, 0xF9, 4, 0b101, delay, clear, 0))
+        file.write(b"\x2c" + struct.pack("<HHHHB", 0, 0, *size, 0x80 | (bits - 1)) + table)
+        file.write(_gif_pixels(drawn))
+        before, palette_before = pixels, palette
+    file.write(b"\x3b")
+
+
+def _index_colours(picture: Image.Image) -> tuple[npt.NDArray[np.uint8], bytes]:
+    """Return uint8 [h, w] indices into a palette, and the palette (red, green, blue bytes)."""
+    if picture.mode == "L":
+        levels = np.linspace(0, 255, GREY_LEVELS)
+        nearest = np.round(np.arange(256) / 255 * (GREY_LEVELS - 1)).astype(np.uint8)
+        return nearest[np.asarray(picture)], np.repeat(levels.round().astype(np.uint8), 3).tobytes()
+    indexed = picture.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette = bytes(indexed.getpalette() or ())
+    return np.asarray(indexed), palette
+
+
+def _gif_pixels(indices: npt.NDArray[np.uint8]) -> bytes:
+    """Return the compressed pixels as they stand in a GIF, taken out of a GIF by Pillow."""
+    picture = Image.fromarray(indices).convert("P")
+    picture.putpalette(bytes(768))
+    buffer = io.BytesIO()
+    picture.save(buffer, "GIF", optimize=False, interlace=0)
+    content = buffer.getvalue()
+    colour_table = 3 * 2 ** ((content[10] & 7) + 1)
+    picture_descriptor = 13 + colour_table
+    assert content[picture_descriptor] == 0x2C
+    return content[picture_descriptor + 10 : -1]
+
+
+def write_webp(file: BinaryIO, pictures: TimedPictures, size: tuple[int, int]) -> None:
+    """Write a lossless WebP that loops, a tick being 1/1000 s."""
+    sides = b"".join(struct.pack("<I", side - 1)[:3] for side in size)
+    animated = 0x02
+    file.write(b"RIFF\0\0\0\0WEBP" + _chunk(b"VP8X", struct.pack("<I", animated) + sides))
+    file.write(_chunk(b"ANIM", b"\0\0\0\xff\0\0"))  # on black, for ever
+    for picture, delay in pictures:
+        buffer = io.BytesIO()
+        # These settings are the fastest of those that make small files of large flat blocks.
+        picture.save(buffer, "WEBP", lossless=True, quality=50, method=1)
+        do_not_blend = b"\x02"
+        header = bytes(6) + sides + struct.pack("<I", delay)[:3] + do_not_blend
+        file.write(_chunk(b"ANMF", header + buffer.getvalue()[12:]))
+    length = file.tell()
+    file.seek(4)
+    file.write(struct.pack("<I", length - 8))
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+
+def find_ffmpeg() -> str:
+    """Return the path of the ffmpeg program.
+
+    Raises:
+        MissingPartError: there is none.
+    """
+    program = None
+    with contextlib.suppress(ImportError, RuntimeError):
+        import imageio_ffmpeg  # noqa: PLC0415 - where it is absent, GIF and WebP still work
+
+        program = shutil.which(str(imageio_ffmpeg.get_ffmpeg_exe()))
+    if program is None:
+        raise MissingPartError(
+            "an .mp4 film needs ffmpeg, which is not installed: `pip install imageio-ffmpeg` "
+            "(and unset IMAGEIO_FFMPEG_EXE if it names a missing file), or write a .gif or .webp"
+        )
+    return program
+
+
+def write_mp4(
+    path: Path, pictures: TimedPictures, size: tuple[int, int], mode: str, fps: Fraction
+) -> None:
+    """Write H.264 that every player knows, a tick being one frame at ``fps``.
+
+    Args:
+        path: the file to write.
+        pictures: of even sides.
+        size: width and height of the pictures.
+        mode: L or RGB, that of the pictures.
+        fps: frames a second.
+
+    Raises:
+        MissingPartError: there is no ffmpeg.
+        StorageError: ffmpeg stopped before the film was whole.
+    """
+    command = [
+        *(find_ffmpeg(), "-y", "-loglevel", "error"),
+        *("-f", "rawvideo", "-pix_fmt", "gray" if mode == "L" else "rgb24"),
+        *("-s", f"{size[0]}x{size[1]}", "-r", str(fps), "-i", "-"),
+        *("-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"),
+        *("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"),
+        # Adaptive quantisation spends bits on flat areas; a digit is all edges.
+        *("-c:v", "libx264", "-preset", "medium", "-crf", "31", "-x264-params", "aq-mode=0"),
+        *("-movflags", "+faststart", str(path)),
+    ]
+    with tempfile.TemporaryFile() as complaints:
+        # A session of its own, so that Ctrl-C reaches gancli alone, which then ends it.
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stderr=complaints, start_new_session=True
+        )
+        try:
+            whole = _feed(process, pictures)
+            status = process.wait()
+        finally:
+            process.kill()
+            process.wait()
+        if status != 0 or not whole:
+            complaints.seek(0)
+            lines = complaints.read().decode(errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else f"exit status {status}"
+            raise StorageError(
+                f"ffmpeg stopped before the film was whole ({reason}), so no film was written; "
+                "check the free disk space and try again, or write a .gif or .webp"
+            )
+
+
+def _feed(process: subprocess.Popen[bytes], pictures: TimedPictures) -> bool:
+    """Pipe the pictures to ffmpeg and return whether it took all of them."""
+    pipe = process.stdin
+    assert pipe is not None
+    try:
+        for picture, ticks in pictures:
+            pixels = picture.tobytes()
+            for _ in range(ticks):
+                try:
+                    pipe.write(pixels)
+                except OSError:  # it is gone; its status and its last words say why
+                    return False
+    finally:
+        with contextlib.suppress(OSError):
+            pipe.close()
+    return True

@@ -1,0 +1,130 @@
+"""Many small images on one sheet, and PNG files that carry their own description."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, PngImagePlugin
+
+from gancli.errors import DataError
+from gancli.files import write_bytes
+
+Images = npt.NDArray[np.uint8]
+"""uint8 [n, c, h, w], 0 to 255; c is 1 (grey) or 3 (red, green, blue)."""
+
+BACKGROUND = 40
+"""The grey between the tiles: dark, yet apart from the black that digits stand on."""
+
+
+def make_grid(images: Images, columns: int, margin: int = 2) -> Image.Image:
+    """Lay images out row by row, with a margin around and between them.
+
+    Args:
+        images: uint8 [n, c, h, w] with n >= 1 and c 1 or 3.
+        columns: tiles in a row, at least 1; the last row may be shorter.
+        margin: pixels around and between the tiles.
+
+    Returns:
+        A picture in mode L (c = 1) or RGB (c = 3).
+
+    Raises:
+        ValueError: the array is not of that shape and type, or there are no columns.
+    """
+    check_images(images)
+    if columns < 1:
+        raise ValueError(f"a grid needs at least 1 column, not {columns}")
+    count, channels, height, width = images.shape
+    rows = math.ceil(count / columns)
+    shape = (rows * (height + margin) + margin, columns * (width + margin) + margin, channels)
+    sheet = np.full(shape, BACKGROUND, np.uint8)
+    for index, tile in enumerate(images):
+        row, column = divmod(index, columns)
+        top, left = margin + row * (height + margin), margin + column * (width + margin)
+        sheet[top : top + height, left : left + width] = tile.transpose(1, 2, 0)
+    return to_picture(sheet)
+
+
+def default_columns(count: int) -> int:
+    """Return the number of columns that makes a grid of ``count`` tiles as square as can be."""
+    return max(1, math.ceil(math.sqrt(count)))
+
+
+def enlarge(picture: Image.Image, scale: int) -> Image.Image:
+    """Return the picture with every pixel drawn as a ``scale`` x ``scale`` block."""
+    if scale == 1:
+        return picture
+    size = (picture.width * scale, picture.height * scale)
+    return picture.resize(size, Image.Resampling.NEAREST)
+
+
+def save_png(
+    image: Image.Image, path: Path, metadata: Mapping[str, str], *, scale: int = 1
+) -> None:
+    """Write a PNG atomically, with the metadata as text chunks.
+
+    Args:
+        image: the picture.
+        path: the file to write or replace.
+        metadata: keys of 1 to 79 Latin characters to any text.
+        scale: draw every pixel as a block of this many pixels a side.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    chunks = PngImagePlugin.PngInfo()
+    for key, value in metadata.items():
+        # File names that are not UTF-8 hold lone surrogates, which no PNG can.
+        chunks.add_text(key, value.encode("utf-8", "replace").decode())
+    buffer = io.BytesIO()
+    enlarge(image, scale).save(buffer, "PNG", pnginfo=chunks, optimize=True)
+    write_bytes(path, buffer.getbuffer())
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return the text chunks of a PNG file.
+
+    Raises:
+        DataError: the file is missing or not a whole PNG.
+    """
+    return {key: str(value) for key, value in open_png(path).text.items()}
+
+
+def open_png(path: Path) -> PngImagePlugin.PngImageFile:
+    """Read and decode a PNG; whatever goes wrong names the file.
+
+    Raises:
+        DataError: the file is missing, empty, truncated or not a PNG.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as picture:
+            picture.load()
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist; check the path") from error
+    except Exception as error:  # a decoder fed with garbage may raise anything
+        if path.is_file() and path.stat().st_size == 0:
+            raise DataError(f"{path} is empty; delete it or write it anew") from error
+        raise DataError(
+            f"{path} cannot be read as a PNG, it is truncated, damaged or of another kind "
+            f"({error}); delete it or write it anew"
+        ) from error
+    assert isinstance(picture, PngImagePlugin.PngImageFile)
+    return picture
+
+
+def check_images(images: Images) -> None:
+    """Hold an array to uint8 [n, c, h, w] with something in it; a ValueError says what it is."""
+    shape_is_right = images.ndim == 4 and images.shape[1] in (1, 3) and images.size > 0
+    if images.dtype != np.uint8 or not shape_is_right:
+        raise ValueError(
+            f"images must be uint8 [n, 1 or 3, h, w], not {images.dtype} {list(images.shape)}"
+        )
+
+
+def to_picture(pixels: Images) -> Image.Image:
+    """Turn uint8 [h, w, 1 or 3] into a picture in mode L or RGB."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)

@@ -1,0 +1,102 @@
+"""Every experiment is data: TOML files, one building on another by ``extends``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gancli import config
+from gancli.config import RunConfig, Table
+from gancli.errors import ConfigError, did_you_mean
+
+FOLDER = Path(__file__).parent
+ONE_CLASS = "digit"
+MANY_CLASSES = "digits"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A recipe's name, its idea, and its plain data with every ``extends`` followed."""
+
+    name: str
+    summary: str
+    table: Table
+
+
+def names() -> list[str]:
+    """Return the names of the built-in recipes in order."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def read(name_or_path: str) -> Recipe:
+    """Read a built-in recipe by name, or a TOML file by path.
+
+    A file ends in ``.toml`` or has a slash in its name; a run's ``config.toml`` is one.
+
+    Raises:
+        ConfigError: no such recipe, not valid TOML, or ``extends`` goes in a circle.
+    """
+    if name_or_path.endswith(".toml") or "/" in name_or_path or "\\" in name_or_path:
+        path = Path(name_or_path).expanduser()
+    else:
+        path = _built_in(name_or_path)
+    table = _extended(path, ())
+    name = table.setdefault("recipe", path.stem)
+    return Recipe(str(name), str(table.get("summary", "")), table)
+
+
+def build(recipe: Recipe, settings: Mapping[str, Any], where: str) -> RunConfig:
+    """Return a recipe with dotted keys set on top, checked; ``None`` takes a key out.
+
+    Raises:
+        ConfigError: a key or value is wrong; ``where`` says which recipe it was for.
+    """
+    changes: Table = {}
+    for key, value in settings.items():
+        config.set_key(changes, key, value)
+    return config.from_table(config.without_none(_merged(recipe.table, changes)), where)
+
+
+def _built_in(name: str) -> Path:
+    path = FOLDER / f"{name}.toml"
+    if name not in names():
+        raise ConfigError(
+            f"no recipe is called '{name}'{did_you_mean(name, names())} "
+            "(`gancli recipes` lists them; a file needs its .toml)"
+        )
+    return path
+
+
+def _extended(path: Path, seen: tuple[Path, ...]) -> Table:
+    if path in seen:
+        circle = " -> ".join(entry.name for entry in (*seen, path))
+        raise ConfigError(f"{path}: 'extends' goes in a circle: {circle}")
+    table = config.read_toml(path)
+    base = table.pop("extends", None)
+    if base is None:
+        return table
+    if not isinstance(base, str):
+        raise ConfigError(f"{path}: 'extends' names one recipe, not {base!r}")
+    base_path = path.parent / base if base.endswith(".toml") else _built_in(base)
+    inherited = _extended(base_path, (*seen, path))
+    inherited["recipe"] = path.stem
+    return _merged(inherited, table)
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Table:
+    """Lay tables over tables; anything else, lists too, replaces what was there."""
+    merged = {
+        key: _merged(value, {}) if isinstance(value, Mapping) else value
+        for key, value in base.items()
+    }
+    for key, value in changes.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), dict):
+            merged[key] = _merged(merged[key], value)
+        else:
+            merged[key] = value
+    for length, other in (("epochs", "steps"), ("steps", "epochs")):
+        if length in changes and other not in changes:
+            merged.pop(other, None)  # a run has one length, and the later word counts
+    return merged

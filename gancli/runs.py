@@ -1,0 +1,369 @@
+"""Run directories: where everything about one training lies, and who may write there."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import json
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from gancli import config, files, recipes
+from gancli.config import RunConfig
+from gancli.errors import (
+    CheckpointError,
+    ConfigError,
+    ConflictError,
+    StorageError,
+    did_you_mean,
+)
+
+DEFAULT_RUNS_DIR = Path("checkpoints")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_HOLDER_PATIENCE_SECONDS = 2.0
+
+
+class Status(enum.StrEnum):
+    """Where a run stands."""
+
+    TRAINING = "training"
+    PAUSED = "paused"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    FINISHED = "finished"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """The files of one run. Creating the object touches nothing."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name: that of its folder."""
+        return self.path.name
+
+    @property
+    def config_path(self) -> Path:
+        """The resolved config, itself a valid recipe."""
+        return self.path / "config.toml"
+
+    @property
+    def status_path(self) -> Path:
+        """Status, command, versions, data fingerprint, timings."""
+        return self.path / "run.json"
+
+    @property
+    def log_path(self) -> Path:
+        """One line of figures an interval."""
+        return self.path / "log.jsonl"
+
+    @property
+    def frames(self) -> Path:
+        """Pictures of the same latents over time."""
+        return self.path / "frames"
+
+    @property
+    def samples(self) -> Path:
+        """What ``gancli sample`` drew."""
+        return self.path / "samples"
+
+    @property
+    def films(self) -> Path:
+        """What ``gancli animate`` made."""
+        return self.path / "films"
+
+    @property
+    def scores_path(self) -> Path:
+        """What ``gancli evaluate`` found."""
+        return self.path / "scores.json"
+
+    def exists(self) -> bool:
+        """Tell whether a run lies here."""
+        return self.config_path.is_file()
+
+    def read_config(self) -> RunConfig:
+        """Return the run's config.
+
+        Raises:
+            CheckpointError: the run has none, or it is damaged.
+        """
+        if not self.exists():
+            raise CheckpointError(f"{self.path} is not a run: it has no config.toml")
+        try:
+            return config.from_table(config.read_toml(self.config_path), str(self.config_path))
+        except ConfigError as error:
+            raise CheckpointError(str(error)) from error
+
+    def read_status(self) -> dict[str, Any]:
+        """Return what run.json says; an empty table when a run was cut off before its first word.
+
+        Raises:
+            CheckpointError: run.json is damaged.
+        """
+        try:
+            status = json.loads(self.status_path.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError) as error:
+            raise CheckpointError(f"{self.status_path} is damaged: {error}") from error
+        if not isinstance(status, dict):
+            raise CheckpointError(f"{self.status_path} is damaged: it is not a table")
+        return status
+
+    def write_status(self, status: dict[str, Any]) -> None:
+        """Write run.json."""
+        files.write_text(self.status_path, json.dumps(status, indent=2) + "\n")
+
+    def status(self) -> Status:
+        """Return where the run stands; one that says it trains while nobody holds it was killed."""
+        try:
+            status = Status(self.read_status().get("status", Status.INTERRUPTED))
+        except ValueError as error:
+            raise CheckpointError(f"{self.status_path} is damaged: {error}") from error
+        if status is Status.TRAINING and not self.is_held():
+            return Status.INTERRUPTED
+        return status
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """Return the log's lines; a last line cut short by a crash is left out.
+
+        Raises:
+            CheckpointError: a line is damaged; it is named.
+        """
+        try:
+            lines = self.log_path.read_bytes().split(b"\n")[:-1]
+        except FileNotFoundError:
+            return []
+        records = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                record = json.loads(line)
+                record["step"] + 0
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                raise CheckpointError(f"{self.log_path}, line {number}: damaged") from error
+            records.append(record)
+        return records
+
+    def append_log(self, record: dict[str, Any]) -> None:
+        """Add a line to the log.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        try:
+            with open(self.log_path, "ab") as file:
+                file.write(json.dumps(record).encode() + b"\n")
+        except OSError as error:
+            raise files.storage_error(error, self.log_path) from error
+
+    def cut_log(self, step: int) -> None:
+        """Drop what was logged after a step, so that a resumed run logs each step once."""
+        kept = [record for record in self.read_log() if record["step"] <= step]
+        files.write_text(self.log_path, "".join(json.dumps(record) + "\n" for record in kept))
+
+    def clear(self) -> None:
+        """Remove what a training left here, and nothing that gancli did not make."""
+        for folder in (self.frames, self.path / "snapshots"):
+            shutil.rmtree(folder, ignore_errors=True)
+        for path in (self.log_path, self.status_path, self.scores_path, self.config_path):
+            path.unlink(missing_ok=True)
+        for path in self.path.glob("state-*.safetensors*"):
+            path.unlink()
+
+    def is_held(self) -> bool:
+        """Tell whether a process trains into this run now."""
+        lock = self._lock()
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return True
+        except OSError:
+            return False  # a folder that cannot be written is trained into by nobody
+        lock.release()
+        return False
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep every other process out of this run while the block lasts.
+
+        The lock is the operating system's: it goes with its holder, however that ends.
+
+        Raises:
+            ConflictError: another process holds the run; it is named.
+            StorageError: the folder cannot be written.
+        """
+        files.make_folder(self.path)
+        lock = self._lock()
+        try:
+            # `is_held` of another process takes the lock for an instant, hence not 0.
+            lock.acquire(timeout=0.3, poll_interval=0.02)
+        except filelock.Timeout as error:
+            raise ConflictError(
+                f"{self.path} is in use by {self._holder()}; wait for it, or give another --name"
+            ) from error
+        except OSError as error:
+            raise files.storage_error(error, self.path) from error
+        holder = {"pid": os.getpid(), "host": socket.gethostname()}
+        try:
+            files.write_text(self._holder_path, json.dumps(holder) + "\n")
+            files.remove_leftovers(self.path)
+            yield
+        finally:
+            self._holder_path.unlink(missing_ok=True)
+            lock.release()
+
+    def _lock(self) -> filelock.BaseFileLock:
+        return filelock.FileLock(self.path / ".lock", thread_local=False)
+
+    @property
+    def _holder_path(self) -> Path:
+        return self.path / ".holder.json"
+
+    def _holder(self) -> str:
+        """Name the process that holds the lock; it may be just about to write its name."""
+        deadline = time.monotonic() + _HOLDER_PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                holder = json.loads(self._holder_path.read_bytes())
+                if holder["host"] != socket.gethostname() or _alive(int(holder["pid"])):
+                    return f"process {holder['pid']} on {holder['host']}"
+            time.sleep(0.05)
+        return "another process"
+
+
+def _alive(pid: int) -> bool:
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def default_name(wanted: RunConfig) -> str:
+    """Name a run by recipe, data, digit and seed, leaving out what is default."""
+    data = wanted.data
+    default = recipes.MANY_CLASSES if data.digit is None else recipes.ONE_CLASS
+    parts = []
+    if wanted.recipe != default:
+        parts.append(wanted.recipe)
+    if data.source != "mnist":
+        parts.append(Path(data.source).name.split(".")[0])
+    if data.digit is not None:
+        parts.append(f"digit-{data.digit}")
+    elif not parts:
+        parts.append("all-digits")
+    if data.conditional is False and data.digit is None and wanted.recipe == default:
+        parts.append("unconditional")
+    if wanted.training.seed:
+        parts.append(f"seed-{wanted.training.seed}")
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-._") or "run"
+
+
+def new_run(runs_dir: Path, name: str) -> RunDirectory:
+    """Return the directory a run of this name has.
+
+    Raises:
+        ConfigError: the name would not be a plain folder name.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"--name '{name}': use up to 100 letters, digits, dots, dashes and underscores, "
+            "a letter or digit first"
+        )
+    return RunDirectory(runs_dir / name)
+
+
+def list_runs(runs_dir: Path) -> list[RunDirectory]:
+    """Return the runs in a folder, the one last written first.
+
+    Raises:
+        StorageError: the folder cannot be read.
+    """
+    try:
+        entries = list(runs_dir.iterdir()) if runs_dir.is_dir() else []
+    except OSError as error:
+        raise StorageError(f"cannot read {runs_dir}: {error.strerror or error}") from error
+    runs = [run for run in map(RunDirectory, entries) if run.exists()]
+    return sorted(runs, key=lambda run: (-_last_written(run), run.name))
+
+
+def _last_written(run: RunDirectory) -> float:
+    path = run.status_path if run.status_path.exists() else run.config_path
+    return path.stat().st_mtime
+
+
+def find_run(name: str | None, runs_dir: Path) -> RunDirectory:
+    """Return a run by name or path; the newest without either.
+
+    Raises:
+        CheckpointError: there is none; the nearest name is given.
+    """
+    if name is None:
+        runs = list_runs(runs_dir)
+        if not runs:
+            raise CheckpointError(f"no runs in {runs_dir}; make one: gancli train --digit 7")
+        return runs[0]
+    for path in (runs_dir / name, Path(name).expanduser()):
+        if RunDirectory(path).exists():
+            return RunDirectory(path)
+    known = [run.name for run in list_runs(runs_dir)]
+    raise CheckpointError(
+        f"no run '{name}' in {runs_dir}{did_you_mean(name, known)} (`gancli show` lists the runs)"
+    )
+
+
+def check_identity(run: RunDirectory, wanted: RunConfig) -> None:
+    """Hold a request to the config of the run that lies where it would go.
+
+    Raises:
+        ConflictError: they differ; the keys are listed.
+        CheckpointError: the run's config is damaged.
+    """
+    kept = run.read_config()
+    differing = config.differences(kept, wanted)
+    if differing:
+        listed = "; ".join(
+            f"{key} is {_said(old)} there and {_said(new)} here"
+            for key, (old, new) in differing.items()
+        )
+        raise ConflictError(
+            f"{run.path} exists with another config: {listed}. Give this run a --name of its own, "
+            "or --force to start the old one afresh"
+        )
+
+
+def check_unclaimed(run: RunDirectory) -> None:
+    """Refuse to start a run in a folder that holds something else.
+
+    Raises:
+        ConflictError: the folder is not empty and no run.
+        StorageError: the path is a file.
+    """
+    if run.path.exists() and not run.path.is_dir():
+        raise StorageError(f"{run.path} is a file; give another --name or --runs-dir")
+    if run.exists() or not run.path.is_dir():
+        return
+    foreign = [entry.name for entry in run.path.iterdir() if not entry.name.startswith(".")]
+    if foreign:
+        raise ConflictError(
+            f"{run.path} is no run and holds other files ({foreign[0]}); give another --name"
+        )
+
+
+def _said(value: Any) -> str:
+    return "not set" if value is None else json.dumps(value)

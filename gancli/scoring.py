@@ -1,0 +1,69 @@
+"""A trained generator before the judge, and the verdict into its run directory."""
+
+from __future__ import annotations
+
+import json
+
+from torch import Tensor
+
+import gancli
+from gancli import data, files
+from gancli.errors import ConfigError, DataError, memory_advice
+from gancli.metrics import Progress, ScoreCard, score
+from gancli.sampling import Trained
+
+
+def evaluate(
+    trained: Trained, *, samples: int, seed: int = 0, on_progress: Progress | None = None
+) -> ScoreCard:
+    """Score a generator beside held-out real images of the data it was trained on.
+
+    The scores are also written into the run directory, if the generator lies in one.
+
+    Raises:
+        ConfigError: the number of samples or the seed is out of range.
+        DataError: the data are gone or changed, have nothing held out, or ``samples`` is too few.
+        StorageError: the scores cannot be written.
+    """
+    if not 1 <= samples <= 1_000_000:
+        raise ConfigError(f"-n {samples} is out of range: it must be 1 to 1,000,000")
+    if not 0 <= seed <= 1_000_000:
+        raise ConfigError(f"--seed {seed} is out of range: it must be 0 to 1,000,000")
+    wanted = trained.config.data
+    splits = data.load(
+        wanted.source,
+        image_size=wanted.image_size,
+        channels=wanted.channels,
+        holdout=wanted.holdout,
+    )
+    chosen = splits.train if wanted.digit is None else splits.train.of_class(wanted.digit)
+    if chosen.fingerprint() != trained.data_fingerprint:
+        raise DataError(
+            f"{wanted.source} does not hold the data that {trained.name} was trained on "
+            "(the fingerprint differs); put the old data back, or train anew"
+        )
+
+    def draw(seeds: range) -> tuple[Tensor, Tensor | None]:
+        return trained.sample(seeds), trained.labels(seeds)
+
+    with memory_advice("score fewer samples (-n)"):
+        card = score(
+            draw, splits, digit=wanted.digit, samples=samples, seed=seed, on_progress=on_progress
+        )
+    if trained.run is not None:
+        files.write_text(
+            trained.run.scores_path, json.dumps(as_dict(trained, card), indent=2) + "\n"
+        )
+    return card
+
+
+def as_dict(trained: Trained, card: ScoreCard) -> dict[str, object]:
+    """Return a score card with what it is of, fit for JSON."""
+    return {
+        "run": trained.name,
+        "checkpoint": str(trained.checkpoint),
+        "step": trained.step,
+        "epoch": trained.epoch,
+        "version": gancli.__version__,
+        **card.as_dict(),
+    }

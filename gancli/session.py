@@ -1,0 +1,406 @@
+"""One session of training a run: prepare, train or resume, and leave everything in order."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+import gancli
+from gancli import checkpoints, data, files
+from gancli.checkpoints import Checkpoint
+from gancli.config import RunConfig
+from gancli.data import ImageSet
+from gancli.devices import auto_threads, pick_device
+from gancli.errors import (
+    CheckpointError,
+    ConfigError,
+    ConflictError,
+    TrainingError,
+    memory_advice,
+)
+from gancli.networks import build_discriminator, build_generator
+from gancli.pictures.frames import frame_path
+from gancli.pictures.grid import make_grid, save_png
+from gancli.runs import RunDirectory, Status, check_identity, check_unclaimed
+from gancli.sampling import Trained
+from gancli.stopping import gentle_stop
+from gancli.training import loop
+from gancli.training.plan import Plan
+from gancli.training.state import TrainState, create, restore, to_tensors
+
+
+class Observer(Protocol):
+    """What a session tells while it works. Every call must return at once."""
+
+    def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:
+        """A run starts, or resumes from a step."""
+
+    def stepped(self, step: int) -> None:
+        """A step is done."""
+
+    def logged(self, record: dict[str, Any]) -> None:
+        """A line was added to the log."""
+
+    def framed(self, images: Tensor, epoch: float) -> None:
+        """A frame was drawn: uint8 [n, channels, size, size]."""
+
+    def warned(self, message: str) -> None:
+        """Something is not as it should be, and was dealt with."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """Where and for how long a run is trained: all that is not its identity.
+
+    Attributes:
+        run: its directory.
+        device: a torch device, or ``auto``.
+        max_seconds: pause after this long; None for no limit.
+        force: start a run that exists afresh.
+        threads_if_auto: what ``training.threads = "auto"`` comes to; None for the cores there are.
+        command: the words that asked for it, for the record.
+    """
+
+    run: RunDirectory
+    device: str = "auto"
+    max_seconds: float | None = None
+    force: bool = False
+    threads_if_auto: int | None = None
+    command: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a session ended.
+
+    Attributes:
+        run: the run's directory.
+        status: where the run stands now.
+        step: steps done.
+        total_steps: steps asked for.
+        seconds: length of the session.
+        step_seconds: seconds of it inside training steps.
+        images_per_second: real images consumed per second inside steps.
+        signal_number: the signal that ended it, if one did.
+    """
+
+    run: RunDirectory
+    status: Status
+    step: int
+    total_steps: int
+    seconds: float
+    step_seconds: float
+    images_per_second: float
+    signal_number: int | None = None
+
+
+def resolve(config: RunConfig, classes: int, threads_if_auto: int | None = None) -> RunConfig:
+    """Replace every ``auto`` that the data or the machine decides.
+
+    Raises:
+        ConfigError: labels are asked for where there are none.
+    """
+    conditional = config.data.conditional
+    able = classes > 1 and config.data.digit is None
+    if conditional is True and not able:
+        raise ConfigError(
+            f"data.conditional = true needs labels of two classes or more, and "
+            f"{config.data.source} has {classes}"
+        )
+    conditional = able if conditional == "auto" else conditional
+    columns, threads = config.record.frame_columns, config.training.threads
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, conditional=conditional, classes=classes),
+        training=dataclasses.replace(
+            config.training,
+            threads=(threads_if_auto or auto_threads()) if threads == "auto" else threads,
+        ),
+        record=dataclasses.replace(
+            config.record,
+            frame_columns=(min(classes, 16) if conditional else 8) if columns == "auto" else columns,
+        ),
+    )
+
+
+def prepare(
+    config: RunConfig, threads_if_auto: int | None = None
+) -> tuple[RunConfig, ImageSet, Plan]:
+    """Resolve a config and check all of it that needs data and networks, without a step.
+
+    Returns:
+        The resolved config, the training images and the calendar.
+
+    Raises:
+        ConfigError: layers or lengths do not fit.
+        DataError: the data cannot be read.
+    """
+    with memory_advice("use a smaller data set or image_size"):
+        splits = data.load_for(config.data)
+    config = resolve(config, splits.classes, threads_if_auto)
+    plan = Plan.of(config, len(splits.train))
+    with torch.device("meta"):
+        build_generator(config)
+        build_discriminator(config)
+    return config, splits.train, plan
+
+
+def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcome:
+    """Train a run to its end, resume it, or find it finished.
+
+    Raises:
+        ConfigError: the config does not fit its data or itself.
+        DataError: the data cannot be read, or is not what the run was started on.
+        CheckpointError: no checkpoint of the run is whole.
+        TrainingError: a loss or weight is no finite number.
+        ConflictError: the run exists with another config, or another process holds it.
+        StorageError: the disk or the memory refuses.
+        Interrupted: a second signal; the checkpoint before stands.
+    """
+    began = time.monotonic()
+    device = pick_device(placement.device)
+    config, images, plan = prepare(_recorded(config, placement), placement.threads_if_auto)
+    assert isinstance(config.training.threads, int)
+    torch.set_num_threads(config.training.threads)
+    torch.backends.cudnn.deterministic = True
+    run = placement.run
+    check_unclaimed(run)
+    with (
+        run.hold(),
+        gentle_stop() as stop,
+        memory_advice("lower training.batch_size, or the sizes in the layer lists"),
+    ):
+        if placement.force:
+            run.clear()
+        if run.exists():
+            check_identity(run, config)
+        files.write_text(run.config_path, config.to_toml())
+        session = _Session(run, config, plan, images, observer, placement, device)
+        state = session.open()
+        session.write_status(Status.TRAINING, state.step)
+        observer.started(run, config, plan, state.step)
+
+        def should_stop() -> str | None:
+            if stop.signal_number is not None:
+                return "signal"
+            limit = placement.max_seconds
+            return "time" if limit is not None and time.monotonic() - began >= limit else None
+
+        hooks = loop.Hooks(
+            session.log, session.frame, session.keep, session.save, observer.stepped, should_stop
+        )
+        first_step = state.step
+        try:
+            reason, step_seconds = loop.train(state, images, config, plan, hooks)
+        except TrainingError as error:
+            session.write_status(Status.FAILED, state.step, error=str(error))
+            raise
+        status = {None: Status.FINISHED, "time": Status.PAUSED, "signal": Status.INTERRUPTED}[reason]
+        if state.step == plan.total_steps:
+            status = Status.FINISHED
+        seconds = time.monotonic() - began
+        outcome = Outcome(
+            run,
+            status,
+            state.step,
+            plan.total_steps,
+            seconds,
+            step_seconds,
+            (state.step - first_step) * plan.images_per_step / max(step_seconds, 1e-9),
+            stop.signal_number,
+        )
+        session.write_status(status, state.step, outcome=outcome, first_step=first_step)
+        return outcome
+
+
+def _recorded(config: RunConfig, placement: Placement) -> RunConfig:
+    """Let the run that is resumed decide what its machine decided at its start."""
+    if not placement.run.exists() or placement.force:
+        return config
+    check_identity(placement.run, config)
+    return placement.run.read_config()
+
+
+class _Session:
+    """The hooks of one session, and what they share."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: RunConfig,
+        plan: Plan,
+        images: ImageSet,
+        observer: Observer,
+        placement: Placement,
+        device: torch.device,
+    ) -> None:
+        self.run, self.config, self.plan, self.observer = run, config, plan, observer
+        self.placement, self.device = placement, device
+        self.images = images
+        self.fingerprint = images.fingerprint()
+        kept = run.read_status()
+        self.sessions: list[dict[str, Any]] = kept.get("sessions", [])
+        self.kept_fingerprint = kept.get("data", {}).get("fingerprint")
+
+    def open(self) -> TrainState:
+        """Return the state to go on from: the newest whole checkpoint's, or a fresh one."""
+        if self.kept_fingerprint not in (None, self.fingerprint):
+            raise ConflictError(
+                f"{self.run.path} was started on other data than {self.config.data.source} holds "
+                "now (data.fingerprint differs); give this run a --name of its own"
+            )
+        state = create(self.config, self.device)
+        found = checkpoints.states(self.run.path)
+        failure: CheckpointError | None = None
+        for path in found:
+            try:
+                restore(state, checkpoints.load(path))
+            except CheckpointError as error:
+                self.observer.warned(f"{error}; falling back to the checkpoint before it")
+                failure = error
+                state = create(self.config, self.device)
+            else:
+                break
+        else:
+            if failure is not None:
+                raise CheckpointError(
+                    f"no checkpoint of {self.run.path} is whole ({failure}); start it afresh "
+                    "with --force"
+                )
+        newer = [path for path in found if checkpoints.step_of(path) > state.step]
+        checkpoints.remove(newer)
+        checkpoints.remove(
+            [p for p in checkpoints.snapshots(self.run.path) if checkpoints.step_of(p) > state.step]
+        )
+        self.run.cut_log(state.step)
+        files.make_folder(self.run.frames)
+        files.make_folder(self.run.path / "snapshots")
+        return state
+
+    def log(self, record: dict[str, Any]) -> None:
+        self.run.append_log(record)
+        self.observer.logged(record)
+
+    def frame(self, state: TrainState) -> None:
+        record = self.config.record
+        assert isinstance(record.frame_columns, int)
+        seeds = range(record.frame_rows * record.frame_columns)
+        trained = self._trained(state)
+        images = trained.sample(seeds)
+        epoch = self.plan.epoch(state.step)
+        metadata = {
+            "run": self.run.name,
+            "recipe": self.config.recipe,
+            "seeds": f"0-{len(seeds) - 1}",
+            "step": str(state.step),
+            "epoch": f"{epoch:g}",
+            "version": gancli.__version__,
+        }
+        grid = make_grid(images.numpy(), record.frame_columns)
+        save_png(grid, frame_path(self.run.frames, epoch), metadata)
+        self.observer.framed(images, epoch)
+
+    def _trained(self, state: TrainState) -> Trained:
+        return Trained(
+            state.shown,
+            self.config,
+            state.step,
+            self.plan.epoch(state.step),
+            checkpoints.state_path(self.run.path, state.step),
+            self.fingerprint,
+            self.run,
+        )
+
+    def keep(self, state: TrainState) -> None:
+        path = checkpoints.snapshot_path(self.run.path, state.step)
+        checkpoints.save(self._checkpoint(path, "generator", state, state.shown.state_dict()))
+
+    def save(self, state: TrainState) -> None:
+        tensors = to_tensors(state)
+        path = checkpoints.state_path(self.run.path, state.step)
+        try:
+            checkpoints.check_finite(tensors, path)
+        except CheckpointError as error:
+            raise TrainingError(
+                f"weights are no longer finite at step {state.step}: training diverged. The "
+                "checkpoint before is kept; lower the learning rates or add a penalty "
+                "(--set loss.r1=1 --set loss.r2=1)"
+            ) from error
+        checkpoints.save(self._checkpoint(path, "state", state, tensors))
+        checkpoints.prune_states(self.run.path)
+
+    def _checkpoint(
+        self, path: Path, kind: str, state: TrainState, tensors: dict[str, Tensor]
+    ) -> Checkpoint:
+        epoch = self.plan.epoch(state.step)
+        return Checkpoint(path, kind, state.step, epoch, self.config, self.fingerprint, tensors)
+
+    def write_status(
+        self,
+        status: Status,
+        step: int,
+        *,
+        error: str | None = None,
+        outcome: Outcome | None = None,
+        first_step: int = 0,
+    ) -> None:
+        sessions = list(self.sessions)
+        if outcome is not None:
+            sessions.append(
+                {
+                    "first_step": first_step,
+                    "last_step": step,
+                    "seconds": round(outcome.seconds, 3),
+                    "step_seconds": round(outcome.step_seconds, 3),
+                    "images_per_second": round(outcome.images_per_second, 1),
+                    "peak_memory_bytes": _peak_memory_bytes(),
+                }
+            )
+        self.run.write_status(
+            {
+                "status": status,
+                "step": step,
+                "total_steps": self.plan.total_steps,
+                "epoch": self.plan.epoch(step),
+                **({"error": error} if error else {}),
+                "command": list(self.placement.command),
+                "device": str(self.device),
+                "data": {
+                    "source": self.config.data.source,
+                    "images": len(self.images),
+                    "fingerprint": self.fingerprint,
+                },
+                "versions": versions(),
+                "sessions": sessions,
+            }
+        )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run's figures depend on."""
+    return {
+        "gancli": gancli.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def _peak_memory_bytes() -> int | None:
+    """Return the most memory this process has held; None where the system does not tell."""
+    with contextlib.suppress(ImportError):
+        import resource  # noqa: PLC0415 - Unix alone has it
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return None

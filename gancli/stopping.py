@@ -1,0 +1,59 @@
+"""Signals that end work gently the first time, and at once the second."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from gancli.errors import Interrupted
+
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+_MESSAGE = b"\nstopping after this step, then saving (again: leave at once)\n"
+
+
+class StopRequest:
+    """Remembers the first signal; its number is None before."""
+
+    def __init__(self, pass_on: Callable[[int], object]) -> None:
+        self.signal_number: int | None = None
+        self.pass_on = pass_on
+
+    def handle(self, signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """Note the first signal; leave at the second.
+
+        Raises:
+            Interrupted: at the second signal.
+        """
+        self.pass_on(signal_number)
+        if self.signal_number is not None:
+            raise Interrupted(signal_number)
+        self.signal_number = signal_number
+        with contextlib.suppress(OSError):
+            os.write(2, _MESSAGE)  # straight to the file: a handler may interrupt a print
+
+
+@contextlib.contextmanager
+def gentle_stop(pass_on: Callable[[int], object] = lambda _: None) -> Iterator[StopRequest]:
+    """Catch stop signals while the block lasts; does nothing outside the main thread.
+
+    ``pass_on`` is called with the number of every signal, in the handler.
+
+    The handlers are set even where a shell started the process with SIGINT ignored, as it does
+    for background jobs of a script.
+    """
+    request = StopRequest(pass_on)
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, request.handle) for number in SIGNALS}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Training as such: state, step, calendar and loop. Knows nothing of run directories."""

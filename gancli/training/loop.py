@@ -1,0 +1,115 @@
+"""The training loop, top to bottom. Drawing, saving and printing are handed in."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from gancli.config import RunConfig
+from gancli.data import ImageSet
+from gancli.sampling import from_pixels
+from gancli.training.plan import Plan
+from gancli.training.state import FIGURES, TrainState
+from gancli.training.step import train_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Hooks:
+    """What the loop calls when something falls due.
+
+    Attributes:
+        log: the figures since the last line, averaged.
+        frame: time for a picture.
+        keep: time to keep the generator.
+        save: time for a checkpoint; also on the way out.
+        stepped: after every step, with the number of steps done.
+        should_stop: asked after every step; a reason ends the loop, None lets it go on.
+    """
+
+    log: Callable[[dict[str, Any]], None]
+    frame: Callable[[TrainState], None]
+    keep: Callable[[TrainState], None]
+    save: Callable[[TrainState], None]
+    stepped: Callable[[int], None]
+    should_stop: Callable[[], str | None]
+
+
+def train(
+    state: TrainState, images: ImageSet, config: RunConfig, plan: Plan, hooks: Hooks
+) -> tuple[str | None, float]:
+    """Train from where the state is to the end of the plan, or until asked to stop.
+
+    Returns:
+        Why it stopped before the end (None when it did not), and the seconds spent in steps.
+
+    Raises:
+        TrainingError: a loss is no finite number; nothing was saved after the last good step.
+    """
+    device = state.sums.device
+    pixels = images.images.to(device)
+    labels = images.labels.to(device) if config.data.conditional is True and images.labels is not None else None
+    state.generator.train()
+    state.discriminator.train()
+    step_seconds, saved_at, reason = 0.0, time.monotonic(), None
+
+    if state.step == 0:
+        hooks.frame(state)
+        hooks.keep(state)
+
+    while state.step < plan.total_steps and reason is None:
+        # Learn from the next images.
+        started = time.perf_counter()
+        batches = _batches(pixels, labels, plan.batch(state.step), config)
+        figures = train_step(state, batches, config, state.step / plan.total_steps)
+        state.step += 1
+        state.sums[:-1] += figures
+        state.sums[-1] += 1
+        step_seconds += time.perf_counter() - started
+
+        # Write down what falls due, the checkpoint last: it vouches for all before it.
+        if plan.due(state.step, plan.log_steps):
+            hooks.log(_log_line(state, plan))
+        if plan.due(state.step, plan.frame_steps):
+            hooks.frame(state)
+        if plan.due(state.step, plan.keep_steps):
+            hooks.keep(state)
+        hooks.stepped(state.step)
+        reason = hooks.should_stop()
+        overdue = time.monotonic() - saved_at >= config.record.checkpoint_every_seconds
+        if overdue or reason is not None or state.step == plan.total_steps:
+            hooks.save(state)
+            saved_at = time.monotonic()
+    return reason, step_seconds
+
+
+def _batches(
+    pixels: Tensor, labels: Tensor | None, indices: Tensor, config: RunConfig
+) -> list[tuple[Tensor, Tensor | None]]:
+    """Return a batch of real images, as networks see them, for each update of D."""
+    portions = indices.to(pixels.device).split(config.training.batch_size)
+    return [
+        (
+            from_pixels(pixels[portion], config.data.pixel_range),
+            None if labels is None else labels[portion],
+        )
+        for portion in portions
+    ]
+
+
+def _log_line(state: TrainState, plan: Plan) -> dict[str, Any]:
+    """Average the figures since the last line and start them anew.
+
+    A line holds nothing that depends on the clock, so that equal runs write equal logs.
+    """
+    *sums, count = state.sums.tolist()
+    state.sums.zero_()
+    return {
+        "step": state.step,
+        "epoch": plan.epoch(state.step),
+        "images": state.step * plan.images_per_step,
+        **{name: total / count for name, total in zip(FIGURES, sums, strict=True)},
+    }

@@ -1,0 +1,207 @@
+"""Everything that changes while a run trains, as one piece of data that can be saved."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gancli import checkpoints
+from gancli.config import OptimizerConfig, RunConfig
+from gancli.networks import (
+    Discriminator,
+    Generator,
+    build_discriminator,
+    build_generator,
+)
+
+# What a step measures, in the order of the tensor it returns; the log averages each over an interval.
+FIGURES = (
+    "d_loss",
+    "g_loss",
+    "d_accuracy_real",
+    "d_accuracy_fake",
+    "d_logit_real",
+    "d_logit_fake",
+    "d_gradient_norm",
+    "g_gradient_norm",
+)
+
+
+@dataclasses.dataclass
+class TrainState:
+    """A training between two steps.
+
+    Attributes:
+        step: steps done.
+        generator: what is trained.
+        discriminator: its opponent.
+        average: the moving average of the generator, or None without one.
+        generator_optimizer: with its moments.
+        discriminator_optimizer: with its moments.
+        random: draws latents and penalty points.
+        sums: float64 [len(FIGURES) + 1], figures summed since the last log line, and their count.
+    """
+
+    step: int
+    generator: Generator
+    discriminator: Discriminator
+    average: Generator | None
+    generator_optimizer: torch.optim.Optimizer
+    discriminator_optimizer: torch.optim.Optimizer
+    random: torch.Generator
+    sums: Tensor
+
+    @property
+    def shown(self) -> Generator:
+        """The generator that frames and samples are drawn with."""
+        return self.average or self.generator
+
+
+def create(config: RunConfig, device: torch.device) -> TrainState:
+    """Return the state before the first step, which the config alone determines.
+
+    Raises:
+        ConfigError: a layer list does not fit.
+    """
+    torch.manual_seed(derived_seed(config.training.seed, "weights"))
+    generator = build_generator(config)
+    discriminator = build_discriminator(config)
+    # From here on the global generator drives dropout alone.
+    torch.manual_seed(derived_seed(config.training.seed, "dropout"))
+    for network in (generator, discriminator):
+        network.to(device=device, memory_format=_memory_format(network))
+    average = None
+    if config.generator.ema_half_life:
+        average = copy.deepcopy(generator).eval().requires_grad_(False)
+    return TrainState(
+        0,
+        generator,
+        discriminator,
+        average,
+        _optimizer(generator, config.generator_optimizer),
+        _optimizer(discriminator, config.discriminator_optimizer),
+        torch.Generator(device).manual_seed(derived_seed(config.training.seed, "latents")),
+        torch.zeros(len(FIGURES) + 1, dtype=torch.float64, device=device),
+    )
+
+
+def derived_seed(seed: int, purpose: str) -> int:
+    """Return a seed for one purpose, so that no two random streams of a run are alike."""
+    digest = hashlib.sha256(f"{purpose} {seed}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def to_tensors(state: TrainState) -> dict[str, Tensor]:
+    """Return all of a state but its step as named tensors."""
+    tensors = {
+        **_named("generator.", state.generator),
+        **_named("discriminator.", state.discriminator),
+        **_moments("generator_optimizer.", state.generator_optimizer, state.generator),
+        **_moments("discriminator_optimizer.", state.discriminator_optimizer, state.discriminator),
+        "random.latents": state.random.get_state(),
+        "random.dropout": torch.get_rng_state(),
+        "log.sums": state.sums,
+    }
+    if state.average is not None:
+        tensors |= _named("average.", state.average)
+    if state.sums.device.type == "cuda":
+        tensors["random.dropout_cuda"] = torch.cuda.get_rng_state(state.sums.device)
+    return tensors
+
+
+def restore(state: TrainState, checkpoint: checkpoints.Checkpoint) -> None:
+    """Put a checkpoint into a fresh state of the same config.
+
+    Raises:
+        CheckpointError: a tensor is missing, extra, different or no number.
+    """
+    path, tensors = checkpoint.path, checkpoint.tensors
+    checkpoints.check_finite(tensors, path)
+    networks: dict[str, nn.Module | None] = {
+        "generator.": state.generator,
+        "discriminator.": state.discriminator,
+        "average.": state.average,
+    }
+    for prefix, network in networks.items():
+        found = checkpoints.part(tensors, prefix)
+        expected = {} if network is None else network.state_dict()
+        checkpoints.check_tensors(expected, found, path)
+        if network is not None:
+            network.load_state_dict(found)
+    _restore_moments(
+        state.generator_optimizer,
+        state.generator,
+        checkpoints.part(tensors, "generator_optimizer."),
+        path,
+    )
+    _restore_moments(
+        state.discriminator_optimizer,
+        state.discriminator,
+        checkpoints.part(tensors, "discriminator_optimizer."),
+        path,
+    )
+    expected = {"latents": state.random.get_state(), "dropout": torch.get_rng_state()}
+    randoms = checkpoints.part(tensors, "random.")
+    cuda = randoms.pop("dropout_cuda", None)
+    checkpoints.check_tensors(expected, randoms, path)
+    checkpoints.check_tensors({"sums": state.sums}, checkpoints.part(tensors, "log."), path)
+    state.random.set_state(randoms["latents"])
+    torch.set_rng_state(randoms["dropout"])
+    if cuda is not None and state.sums.device.type == "cuda":
+        torch.cuda.set_rng_state(cuda, state.sums.device)
+    state.sums.copy_(tensors["log.sums"])
+    state.step = checkpoint.step
+
+
+def _memory_format(network: nn.Module) -> torch.memory_format:
+    """Channels last is the faster layout for convolutions on CPUs and tensor cores alike."""
+    convolves = any(
+        isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in network.modules()
+    )
+    return torch.channels_last if convolves else torch.contiguous_format
+
+
+def _optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    if config.name == "sgd":
+        return torch.optim.SGD(network.parameters(), config.lr, fused=True)
+    betas = (config.beta1, config.beta2)
+    return torch.optim.Adam(network.parameters(), config.lr, betas, fused=True)
+
+
+def _named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
+
+
+def _moments(
+    prefix: str, optimizer: torch.optim.Optimizer, network: nn.Module
+) -> dict[str, Tensor]:
+    return {
+        f"{prefix}{name}:{key}": value
+        for name, parameter in network.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+        if isinstance(value, Tensor)
+    }
+
+
+def _restore_moments(
+    optimizer: torch.optim.Optimizer, network: nn.Module, found: dict[str, Tensor], path: Path
+) -> None:
+    keys = sorted({name.rpartition(":")[2] for name in found})
+    parameters = dict(network.named_parameters())
+    expected = {
+        f"{name}:{key}": torch.zeros(()) if key == "step" else parameter
+        for name, parameter in parameters.items()
+        for key in keys
+    }
+    checkpoints.check_tensors(expected, found, path)
+    for name, parameter in parameters.items():
+        for key in keys:
+            value = found[f"{name}:{key}"]
+            if key != "step":  # moments lie in memory as their weights do: the fused kernel asks it
+                value = torch.empty_like(parameter.detach()).copy_(value)
+            optimizer.state[parameter][key] = value
