@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from gancli import recipes, runs
 from gancli.config import LARGEST_SEED, RunConfig
 from gancli.errors import ConfigError
+from gancli.observing import Observer
 from gancli.recipes import Recipe
 
 if TYPE_CHECKING:
     from gancli.metrics import ScoreCard
     from gancli.pictures.film import Film
     from gancli.sampling import Trained
-    from gancli.session import Observer, Outcome
+    from gancli.session import Outcome
 
 DIGITS = range(10)
 DEFAULT_SAMPLES = 64
@@ -51,10 +52,11 @@ def describe(
     Raises:
         ConfigError: an unknown recipe or key, or a wrong value.
     """
-    changes: dict[str, Any] = dict(settings or {})
-    for key, value in (("data.digit", digit), ("training.seed", seed), ("data.source", data)):
-        if value is not None:
-            changes[key] = value
+    given = {"data.digit": digit, "training.seed": seed, "data.source": data}
+    changes: dict[str, Any] = {
+        **(settings or {}),
+        **{key: value for key, value in given.items() if value is not None},
+    }
     if recipe is None:
         recipe = recipes.MANY_CLASSES if changes.get("data.digit") is None else recipes.ONE_CLASS
     source = changes.get("data.source")
@@ -104,7 +106,7 @@ def train(
     config = describe(recipe, digit=digit, seed=seed, data=data, settings=settings)
     run = runs.new_run(Path(runs_dir), name or runs.default_name(config))
     placement = session.Placement(run, device, max_seconds, force)
-    return session.train(config, placement, observer or session.Observer())
+    return session.train(config, placement, observer or Observer())
 
 
 def load(

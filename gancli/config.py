@@ -102,7 +102,10 @@ class LossConfig:
     r1: float = _option(0.0, "weight gamma of gamma/2 |grad D|^2 on real images", low=0)
     r2: float = _option(0.0, "weight gamma of gamma/2 |grad D|^2 on fakes", low=0)
     penalty_final: float = _option(
-        1.0, "r1 and r2 fall to this fraction of themselves over the run, on a cosine", low=0, high=1
+        1.0,
+        "r1 and r2 fall to this fraction of themselves over the run, on a cosine",
+        low=0,
+        high=1,
     )
     gradient_penalty: float = _option(
         0.0, "weight of (|grad D| - 1)^2 between real and fake", low=0
@@ -263,9 +266,7 @@ def set_key(table: Table, key: str, value: Any) -> None:
     table[last] = value
 
 
-def differences(
-    ours: RunConfig, theirs: RunConfig
-) -> dict[str, tuple[Any, Any]]:
+def differences(ours: RunConfig, theirs: RunConfig) -> dict[str, tuple[Any, Any]]:
     """Return the dotted keys that differ, each with both values; ``auto`` differs from nothing."""
     mine, other = _flat(ours.to_table()), _flat(theirs.to_table())
     return {
@@ -376,7 +377,9 @@ def _check_together(config: RunConfig, where: str) -> None:
     """Check what no single key can tell."""
     training, data = config.training, config.data
     if (training.epochs is None) == (training.steps is None):
-        raise ConfigError(f"{where}: give the length as training.epochs or training.steps, not both")
+        raise ConfigError(
+            f"{where}: give the length as training.epochs or training.steps, not both"
+        )
     for part in ("generator", "discriminator"):
         if not getattr(config, part).layers:
             raise ConfigError(f"{where}: {part}.layers is missing; a recipe lists its layers there")

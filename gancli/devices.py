@@ -37,5 +37,5 @@ def usable_cores() -> int:
 
 
 def auto_threads() -> int:
-    """Return how many threads serve networks of this size: the cores, up to where more do not help."""
+    """Return how many threads serve small networks: the cores, up to where more do not help."""
     return min(usable_cores(), _MOST_AUTO_THREADS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import math
 import struct
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -81,9 +80,7 @@ class Wanted:
                 )
                 yield range(self.count), images.numpy()
                 return
-            stream = self.trained.stream(
-                self.seeds, digit=self.digit, truncation=self.truncation
-            )
+            stream = self.trained.stream(self.seeds, digit=self.digit, truncation=self.truncation)
             for seeds, images in stream:
                 yield seeds, images.numpy()
 
@@ -98,9 +95,7 @@ class Wanted:
         }
 
 
-def write(
-    wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int] | None
-) -> Path:
+def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int] | None) -> Path:
     """Draw and write samples.
 
     Args:

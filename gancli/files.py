@@ -65,7 +65,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        temporary.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
         raise storage_error(error, target) from error

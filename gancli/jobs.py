@@ -21,13 +21,12 @@ from typing import TYPE_CHECKING, Any
 from gancli import runs
 from gancli.config import RunConfig, from_table
 from gancli.errors import GancliError
+from gancli.observing import Observer
 from gancli.runs import RunDirectory
 from gancli.stopping import gentle_stop
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
-
-    from torch import Tensor
 
     from gancli.session import Outcome
     from gancli.training.plan import Plan
@@ -79,7 +78,7 @@ class Result:
 Listener = Callable[[str, str, Any], None]
 
 
-def train_one(job: Job, observer: Any) -> Outcome:
+def train_one(job: Job, observer: Observer) -> Outcome:
     """Train one job in this process; errors are :func:`gancli.session.train`'s."""
     from gancli import session  # noqa: PLC0415 - imports torch
 
@@ -104,7 +103,7 @@ def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def train_here(job: Job, observer: Any) -> Result:
+def train_here(job: Job, observer: Observer) -> Result:
     """Train one job in this process, with a result instead of an error."""
     try:
         outcome = train_one(job, observer)
@@ -123,7 +122,7 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
     waiting = list(enumerate(jobs))
     results: dict[int, Result] = {}
     workers: list[_Worker] = []
-    with gentle_stop(lambda number: [worker.signal(number) for worker in workers]) as stop:
+    with gentle_stop(lambda number: [worker.kill(number) for worker in workers]) as stop:
         try:
             while waiting or any(worker.busy for worker in workers):
                 workers = [worker for worker in workers if worker.alive]
@@ -184,16 +183,21 @@ class _Worker:
             self.process.join()
             self.alive, self.job = False, None
             code = self.process.exitcode
-            return self.index, Result(run, 1, f"its process ended without a word (exit code {code})")
+            return self.index, Result(
+                run, 1, f"its process ended without a word (exit code {code})"
+            )
         if kind != "result":
             listen(run.name, kind, content)
             return self.index, None
         self.job = None
         return self.index, Result(run, **content)
 
-    def signal(self, number: int) -> None:
-        if self.process.pid is not None and self.process.is_alive():
-            os.kill(self.process.pid, number)
+    def kill(self, number: int) -> bool:
+        """Send a signal; tell whether there was a process to get it."""
+        alive = self.process.pid is not None and self.process.is_alive()
+        if alive:
+            os.kill(self.process.pid or 0, number)
+        return alive
 
     def dismiss(self) -> None:
         self.pipe.close()
@@ -229,7 +233,7 @@ def _work(pipe: Connection) -> None:
             pipe.send(("result", content))
 
 
-class _PipeObserver:
+class _PipeObserver(Observer):
     """Tells the parent what a session does; without a parent, the session is asked to stop."""
 
     def __init__(self, pipe: Connection) -> None:
@@ -241,17 +245,11 @@ class _PipeObserver:
         except OSError:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:  # noqa: ARG002
+    def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:
         self._send("started", {"step": step, "total_steps": plan.total_steps})
-
-    def stepped(self, step: int) -> None:
-        pass
 
     def logged(self, record: dict[str, Any]) -> None:
         self._send("logged", record)
-
-    def framed(self, images: Tensor, epoch: float) -> None:
-        pass
 
     def warned(self, message: str) -> None:
         self._send("warned", message)

@@ -54,8 +54,9 @@ def slerp(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:
     angle = torch.arccos(cosine)
     if torch.sin(angle) < 1e-6:
         return torch.lerp(start[None], end[None], fraction)
-    direction = (
+    direction: Tensor = (
         torch.sin((1 - fraction) * angle) * (start / start_length)
         + torch.sin(fraction * angle) * (end / end_length)
     ) / torch.sin(angle)
-    return direction * torch.lerp(start_length, end_length, fraction)
+    lengths: Tensor = torch.lerp(start_length, end_length, fraction)
+    return direction * lengths

@@ -33,12 +33,12 @@ def cross_entropy_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return softplus(-real).mean() + softplus(fake).mean()
 
 
-def minimax_generator(fake: Tensor, real: Tensor) -> Tensor:  # noqa: ARG001
+def minimax_generator(fake: Tensor, real: Tensor) -> Tensor:
     """ln(1 - sigmoid(fake)): the original game, whose gradient vanishes where D is sure."""
     return -softplus(fake).mean()
 
 
-def non_saturating_generator(fake: Tensor, real: Tensor) -> Tensor:  # noqa: ARG001
+def non_saturating_generator(fake: Tensor, real: Tensor) -> Tensor:
     """-ln sigmoid(fake) (Goodfellow et al., 2014). Equilibrium ln 2."""
     return softplus(-fake).mean()
 
@@ -48,7 +48,7 @@ def least_squares_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return ((real - 1).square().mean() + fake.square().mean()) / 2
 
 
-def least_squares_generator(fake: Tensor, real: Tensor) -> Tensor:  # noqa: ARG001
+def least_squares_generator(fake: Tensor, real: Tensor) -> Tensor:
     """(fake - 1)^2 / 2 (Mao et al., 2017). Equilibrium 1/8."""
     return (fake - 1).square().mean() / 2
 
@@ -63,7 +63,7 @@ def critic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return fake.mean() - real.mean()
 
 
-def critic_generator(fake: Tensor, real: Tensor) -> Tensor:  # noqa: ARG001
+def critic_generator(fake: Tensor, real: Tensor) -> Tensor:
     """-fake: the generator's side of the hinge and Wasserstein games. Equilibrium 0."""
     return -fake.mean()
 
@@ -104,7 +104,9 @@ def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
 def gradient_penalty(
     discriminate: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, fraction: Tensor
 ) -> Tensor:
-    """Return the mean of (|d logit / d image| - 1)^2 between real and fake (Gulrajani et al., 2017).
+    """Return the mean of (|d logit / d image| - 1)^2 between real and fake.
+
+    This is what makes a critic 1-Lipschitz in WGAN-GP (Gulrajani et al., 2017).
 
     Args:
         discriminate: images -> logits [n].

@@ -13,7 +13,7 @@ from gancli import checkpoints
 from gancli.config import RunConfig
 from gancli.errors import CheckpointError, ConfigError
 from gancli.latents import latents_of_seeds, slerp
-from gancli.networks import Generator, build_generator
+from gancli.networks import Generator, build_generator, place
 from gancli.runs import RunDirectory, find_run
 
 # Kernels may round differently for other batches, so every forward has this many rows: that is
@@ -156,9 +156,10 @@ def _trained(checkpoint: checkpoints.Checkpoint, run: RunDirectory | None, devic
     except ConfigError as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from error
     checkpoints.check_finite(tensors, checkpoint.path)
+    place(generator, device)
     generator.load_state_dict(tensors)
     return Trained(
-        generator.to(device).eval().requires_grad_(False),
+        generator.eval().requires_grad_(False),
         checkpoint.config,
         checkpoint.step,
         checkpoint.epoch,
@@ -169,9 +170,7 @@ def _trained(checkpoint: checkpoints.Checkpoint, run: RunDirectory | None, devic
 
 
 @torch.inference_mode()
-def draw(
-    generator: Generator, latents: Tensor, labels: Tensor | None, config: RunConfig
-) -> Tensor:
+def draw(generator: Generator, latents: Tensor, labels: Tensor | None, config: RunConfig) -> Tensor:
     """Draw latents [n, size]: uint8 images [n, channels, size, size] on the CPU.
 
     The generator is used in evaluation mode and left in the mode it was in.
@@ -193,8 +192,10 @@ def draw(
         images.append(to_pixels(drawn, config.data.pixel_range).cpu())
     generator.train(was_training)
     image = generator.image
-    return torch.cat(images) if images else torch.empty(
-        0, image.channels, image.size, image.size, dtype=torch.uint8
+    return (
+        torch.cat(images)
+        if images
+        else torch.empty(0, image.channels, image.size, image.size, dtype=torch.uint8)
     )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import platform
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,6 +28,7 @@ from gancli.errors import (
     memory_advice,
 )
 from gancli.networks import build_discriminator, build_generator
+from gancli.observing import Observer
 from gancli.pictures.frames import frame_path
 from gancli.pictures.grid import make_grid, save_png
 from gancli.runs import RunDirectory, Status, check_identity, check_unclaimed
@@ -37,25 +37,6 @@ from gancli.stopping import gentle_stop
 from gancli.training import loop
 from gancli.training.plan import Plan
 from gancli.training.state import TrainState, create, restore, to_tensors
-
-
-class Observer(Protocol):
-    """What a session tells while it works. Every call must return at once."""
-
-    def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:
-        """A run starts, or resumes from a step."""
-
-    def stepped(self, step: int) -> None:
-        """A step is done."""
-
-    def logged(self, record: dict[str, Any]) -> None:
-        """A line was added to the log."""
-
-    def framed(self, images: Tensor, epoch: float) -> None:
-        """A frame was drawn: uint8 [n, channels, size, size]."""
-
-    def warned(self, message: str) -> None:
-        """Something is not as it should be, and was dealt with."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +109,9 @@ def resolve(config: RunConfig, classes: int, threads_if_auto: int | None = None)
         ),
         record=dataclasses.replace(
             config.record,
-            frame_columns=(min(classes, 16) if conditional else 8) if columns == "auto" else columns,
+            frame_columns=(min(classes, 16) if conditional else 8)
+            if columns == "auto"
+            else columns,
         ),
     )
 
@@ -205,7 +188,9 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
         except TrainingError as error:
             session.write_status(Status.FAILED, state.step, error=str(error))
             raise
-        status = {None: Status.FINISHED, "time": Status.PAUSED, "signal": Status.INTERRUPTED}[reason]
+        status = {None: Status.FINISHED, "time": Status.PAUSED, "signal": Status.INTERRUPTED}[
+            reason
+        ]
         if state.step == plan.total_steps:
             status = Status.FINISHED
         seconds = time.monotonic() - began

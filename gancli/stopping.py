@@ -24,7 +24,7 @@ class StopRequest:
         self.signal_number: int | None = None
         self.pass_on = pass_on
 
-    def handle(self, signal_number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def handle(self, signal_number: int, frame: FrameType | None) -> None:
         """Note the first signal; leave at the second.
 
         Raises:

@@ -62,7 +62,7 @@ def _listen_to_signals() -> None:
     SIGINT is set too, for a shell starts the background jobs of a script with it ignored.
     """
 
-    def leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def leave(number: int, frame: FrameType | None) -> None:
         raise Interrupted(number)
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):

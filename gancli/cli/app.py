@@ -41,12 +41,9 @@ def _root(
     pass
 
 
-for name, command in {
-    "train": train,
-    "sample": sample,
-    "show": show,
-    "animate": animate,
-    "evaluate": evaluate,
-    "recipes": recipes_command,
-}.items():
-    app.command(name)(command)
+app.command("train")(train)
+app.command("sample")(sample)
+app.command("show")(show)
+app.command("animate")(animate)
+app.command("evaluate")(evaluate)
+app.command("recipes")(recipes_command)

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from gancli.cli.output import Output
 from gancli.jobs import Job, Listener
+from gancli.observing import Observer
 from gancli.pictures.terminal import ascii_rows, half_blocks, terminal_tiles
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from gancli.config import RunConfig
     from gancli.runs import RunDirectory
-    from gancli.session import Observer
     from gancli.training.plan import Plan
 
 _LINE_SECONDS = 0.5
@@ -36,7 +36,9 @@ _BELOW_PICTURE_ROWS = 6
 class Digits:
     """Images as half-block characters, as many and as large as the terminal has room for."""
 
-    def __init__(self, images: npt.NDArray[np.uint8], spare_rows: int = _BELOW_PICTURE_ROWS) -> None:
+    def __init__(
+        self, images: npt.NDArray[np.uint8], spare_rows: int = _BELOW_PICTURE_ROWS
+    ) -> None:
         self.images, self.spare_rows = images, spare_rows
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -48,7 +50,9 @@ class Digits:
             return
         for cells in half_blocks(picture, columns, rows):
             for top, bottom in cells:
-                color = f"rgb({top[0]},{top[1]},{top[2]}) on rgb({bottom[0]},{bottom[1]},{bottom[2]})"
+                color = (
+                    f"rgb({top[0]},{top[1]},{top[2]}) on rgb({bottom[0]},{bottom[1]},{bottom[2]})"
+                )
                 yield Segment("▀", Style.parse(color))
             yield Segment.line()
 
@@ -64,7 +68,7 @@ def watching(output: Output) -> Iterator[Observer]:
         yield view
 
 
-class PlainView:
+class PlainView(Observer):
     """One line an epoch, or a few a second where epochs are short."""
 
     def __init__(self, output: Output) -> None:
@@ -82,9 +86,6 @@ class PlainView:
             f"{plan.total_steps:,} steps, {config.training.threads} threads{resumed}"
         )
 
-    def stepped(self, step: int) -> None:
-        pass
-
     def logged(self, record: dict[str, Any]) -> None:
         now = time.monotonic()
         if now - self.last_line < _LINE_SECONDS and record["step"] < self.total_steps:
@@ -99,14 +100,11 @@ class PlainView:
             f"{left:.0f} s left"
         )
 
-    def framed(self, images: Tensor, epoch: float) -> None:
-        pass
-
     def warned(self, message: str) -> None:
         self.output.warn(message)
 
 
-class LiveView:
+class LiveView(Observer):
     """The newest frame, the figures, and a bar with the time that is left."""
 
     def __init__(self, output: Output) -> None:
@@ -134,7 +132,7 @@ class LiveView:
     def _render(self) -> Group:
         return Group(*([self.digits] if self.digits else []), self.figures, self.progress)
 
-    def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:  # noqa: ARG002
+    def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:
         self.images_per_step = plan.images_per_step
         self.task = self.progress.add_task(
             run.name, total=plan.total_steps, completed=step, speed=""
@@ -149,7 +147,7 @@ class LiveView:
     def logged(self, record: dict[str, Any]) -> None:
         self.figures = Text(f"epoch {record['epoch']:g}  {figures_line(record)}", overflow="fold")
 
-    def framed(self, images: Tensor, epoch: float) -> None:  # noqa: ARG002
+    def framed(self, images: Tensor, epoch: float) -> None:
         self.digits = Digits(images.numpy())
 
     def warned(self, message: str) -> None:

@@ -13,7 +13,10 @@ from gancli.errors import ConfigError
 
 RunArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[RUN]", help="A run's name or folder, or a checkpoint file; the newest run by default."),
+    typer.Argument(
+        metavar="[RUN]",
+        help="A run's name or folder, or a checkpoint file; the newest run by default.",
+    ),
 ]
 RunsDirOption = Annotated[
     Path, typer.Option("--runs-dir", help="The folder where runs lie.", file_okay=True)

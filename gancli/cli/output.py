@@ -69,8 +69,11 @@ class Output:
     @property
     def live(self) -> bool:
         """Whether a person watches: a terminal that redraws, and nobody asked for silence."""
-        return not self.quiet and not self.as_json and self._stderr.isatty() and (
-            not self.console.is_dumb_terminal
+        return (
+            not self.quiet
+            and not self.as_json
+            and self._stderr.isatty()
+            and (not self.console.is_dumb_terminal)
         )
 
     def say(self, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ def show(
         _show_one(runs.find_run(run, runs_dir), output)
 
 
-def _list(runs_dir: runs.Path, output: Output) -> None:
+def _list(runs_dir: Path, output: Output) -> None:
     rows = [_row(run, output) for run in runs.list_runs(runs_dir)]
     if not rows:
         output.say(f"no runs in {runs_dir} yet")
@@ -99,9 +100,11 @@ def _show_one(run: RunDirectory, output: Output) -> None:
 
         output.say(f"epoch {log[-1]['epoch']:g}: {figures_line(log[-1])}")
     output.say(f"{run.name} is {row['status']} at step {row['step']} of {row['total_steps']}")
-    output.next("gancli", "animate" if row["status"] == "finished" else "train", *(
-        [run.name] if row["status"] == "finished" else ["--resume", run.name]
-    ))
+    output.next(
+        "gancli",
+        "animate" if row["status"] == "finished" else "train",
+        *([run.name] if row["status"] == "finished" else ["--resume", run.name]),
+    )
     content = {
         **row,
         "config": config.to_table(),

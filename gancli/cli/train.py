@@ -60,9 +60,7 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the config, do nothing.")
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Start a run that exists afresh.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Start a run that exists afresh.")] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -170,7 +168,11 @@ def _kept(job: Job) -> dict[str, Any]:
 
 
 def _finish_one(summary: dict[str, Any], job: Job, output: Output) -> None:
-    where = [] if job.run.path.parent == runs.DEFAULT_RUNS_DIR else ["--runs-dir", str(job.run.path.parent)]
+    where = (
+        []
+        if job.run.path.parent == runs.DEFAULT_RUNS_DIR
+        else ["--runs-dir", str(job.run.path.parent)]
+    )
     if summary["status"] == runs.Status.FINISHED:
         output.next("gancli", "animate", job.run.name, *where)
     else:
@@ -207,14 +209,16 @@ def _train_many(planned: list[Job], processes: int, output: Output) -> None:
             if results[job.run.name].exit_code > 128:
                 break
     for job in planned:
-        result = results.get(job.run.name)
-        if result is None:
+        if job.run.name not in results:
             output.say(f"{job.run.name}: not begun")
             continue
+        result = results[job.run.name]
         if result.message:
             output.fail(f"{job.run.name}: {result.message}")
         elif result.outcome is not None:
-            output.say(f"{job.run.name}: {result.outcome['status']} at step {result.outcome['step']}")
+            output.say(
+                f"{job.run.name}: {result.outcome['status']} at step {result.outcome['step']}"
+            )
         stopped = max(stopped, result.exit_code if result.exit_code > 128 else 0)
     failed = [result.exit_code for result in results.values() if result.exit_code]
     if len(results) == len(planned) and not failed:
@@ -239,4 +243,3 @@ def _train_many(planned: list[Job], processes: int, output: Output) -> None:
                 output.stdout(str(job.run.path))
     if stopped or failed:
         raise typer.Exit(stopped or failed[0])
-

@@ -47,7 +47,7 @@ class ImageSet:
             raise DataError(f"class {label} was asked for, but this data set has no labels")
         chosen = self.labels == label
         if not bool(chosen.any()):
-            present = ", ".join(str(int(known)) for known in self.labels.unique())
+            present = ", ".join(str(int(known)) for known in torch.unique(self.labels))
             raise DataError(f"no image has the label {label}; the labels are {present}")
         return ImageSet(self.images[chosen], self.labels[chosen])
 
@@ -222,7 +222,7 @@ def _fit(images: Tensor, image_size: int, channels: int) -> Tensor:
 def _count_classes(train: ImageSet, test: ImageSet | None, source: str) -> int:
     if train.labels is None:
         return 0
-    present = train.labels.unique()
+    present = torch.unique(train.labels)
     classes = int(present[-1]) + 1
     if len(present) != classes or (
         test and test.labels is not None and int(test.labels.max()) >= classes

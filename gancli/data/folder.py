@@ -50,8 +50,9 @@ def _read_picture(path: Path, image_size: int, channels: int) -> npt.NDArray[np.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
-                picture.load()
+            with Image.open(path) as file:
+                file.load()
+                picture: Image.Image = file
                 if picture.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
                     deep = np.asarray(picture, dtype=np.float64)
                     picture = Image.fromarray((deep / 257).round().clip(0, 255).astype(np.uint8))

@@ -47,7 +47,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _read(file: IO[bytes], path: Path) -> npt.NDArray[np.uint8]:
+def _read(file: IO[bytes] | gzip.GzipFile, path: Path) -> npt.NDArray[np.uint8]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise DataError(f"{path} is not an IDX file: it starts with {magic!r}, not with two zeros")

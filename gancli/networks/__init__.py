@@ -11,7 +11,15 @@ from gancli.config import RunConfig
 from gancli.errors import ConfigError
 from gancli.networks.layers import ImageShape, build_layers
 
-__all__ = ["Discriminator", "Generator", "build_discriminator", "build_generator", "parameters"]
+__all__ = [
+    "Discriminator",
+    "Generator",
+    "build_discriminator",
+    "build_generator",
+    "has_batch_statistics",
+    "parameters",
+    "place",
+]
 
 
 class Generator(nn.Module):
@@ -115,6 +123,18 @@ def label_count(config: RunConfig) -> int:
 def parameters(network: nn.Module) -> int:
     """Return how many numbers a network learns."""
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def place(network: nn.Module, device: torch.device | str) -> None:
+    """Move a network to a device, in the memory layout that is fastest for it.
+
+    Channels last is the faster one for convolutions, on CPUs and tensor cores alike.
+    """
+    convolves = any(
+        isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in network.modules()
+    )
+    layout = torch.channels_last if convolves else torch.contiguous_format
+    network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
 
 
 def has_batch_statistics(network: nn.Module) -> bool:

@@ -194,8 +194,9 @@ def _flatten(layer: _Layer, shape: Shape) -> _Built:
 def _reshape(layer: _Layer, shape: Shape) -> _Built:
     target = tuple(layer.counts("1 to 3 numbers, the new shape", 1, 3))
     if math.prod(target) != math.prod(shape):
-        raise layer.error(f"gets {_shown(shape)}, which is {math.prod(shape)} numbers, not "
-                          f"{math.prod(target)}")
+        raise layer.error(
+            f"gets {_shown(shape)}, which is {math.prod(shape)} numbers, not {math.prod(target)}"
+        )
     return _Reshape(target), target
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from gancli.config import RunConfig
@@ -51,7 +52,9 @@ def train(
     """
     device = state.sums.device
     pixels = images.images.to(device)
-    labels = images.labels.to(device) if config.data.conditional is True and images.labels is not None else None
+    labels = (
+        images.labels.to(device) if config.data.conditional and images.labels is not None else None
+    )
     state.generator.train()
     state.discriminator.train()
     step_seconds, saved_at, reason = 0.0, time.monotonic(), None
@@ -90,7 +93,7 @@ def _batches(
     pixels: Tensor, labels: Tensor | None, indices: Tensor, config: RunConfig
 ) -> list[tuple[Tensor, Tensor | None]]:
     """Return a batch of real images, as networks see them, for each update of D."""
-    portions = indices.to(pixels.device).split(config.training.batch_size)
+    portions = torch.split(indices.to(pixels.device), config.training.batch_size)
     return [
         (
             from_pixels(pixels[portion], config.data.pixel_range),

@@ -17,9 +17,10 @@ from gancli.networks import (
     Generator,
     build_discriminator,
     build_generator,
+    place,
 )
 
-# What a step measures, in the order of the tensor it returns; the log averages each over an interval.
+# What a step measures, in the order of the tensor it returns; the log averages over an interval.
 FIGURES = (
     "d_loss",
     "g_loss",
@@ -74,7 +75,7 @@ def create(config: RunConfig, device: torch.device) -> TrainState:
     # From here on the global generator drives dropout alone.
     torch.manual_seed(derived_seed(config.training.seed, "dropout"))
     for network in (generator, discriminator):
-        network.to(device=device, memory_format=_memory_format(network))
+        place(network, device)
     average = None
     if config.generator.ema_half_life:
         average = copy.deepcopy(generator).eval().requires_grad_(False)
@@ -156,14 +157,6 @@ def restore(state: TrainState, checkpoint: checkpoints.Checkpoint) -> None:
         torch.cuda.set_rng_state(cuda, state.sums.device)
     state.sums.copy_(tensors["log.sums"])
     state.step = checkpoint.step
-
-
-def _memory_format(network: nn.Module) -> torch.memory_format:
-    """Channels last is the faster layout for convolutions on CPUs and tensor cores alike."""
-    convolves = any(
-        isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in network.modules()
-    )
-    return torch.channels_last if convolves else torch.contiguous_format
 
 
 def _optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:

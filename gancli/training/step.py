@@ -18,7 +18,10 @@ from gancli.training.state import TrainState
 
 
 def train_step(
-    state: TrainState, batches: list[tuple[Tensor, Tensor | None]], config: RunConfig, progress: float
+    state: TrainState,
+    batches: list[tuple[Tensor, Tensor | None]],
+    config: RunConfig,
+    progress: float,
 ) -> Tensor:
     """Train both networks by one step, in place.
 
@@ -50,9 +53,7 @@ def train_step(
     return torch.stack([d_loss, g_loss, *d_rest, d_norm, g_norm]).double()
 
 
-def _draw_fakes(
-    state: TrainState, labels: Tensor | None, count: int, config: RunConfig
-) -> Tensor:
+def _draw_fakes(state: TrainState, labels: Tensor | None, count: int, config: RunConfig) -> Tensor:
     """Draw fakes of the same classes as the real images, as paired losses need them."""
     latents = draw_latents(count, config.latent, state.random)
     fakes: Tensor = state.generator(latents, labels)
@@ -81,9 +82,7 @@ def _discriminator_step(
         if settings.r2:
             loss = loss + fall * settings.r2 / 2 * squared_gradient(fake_logits, fake).mean()
     if settings.gradient_penalty:
-        fraction = torch.rand(
-            len(real), 1, 1, 1, generator=state.random, device=real.device
-        )
+        fraction = torch.rand(len(real), 1, 1, 1, generator=state.random, device=real.device)
         penalty = gradient_penalty(
             lambda images: discriminator(images, labels), real, fake, fraction
         )
@@ -124,7 +123,7 @@ def _both_logits(
         return discriminator(real, labels), discriminator(fake, labels)
     both_labels = None if labels is None else torch.cat([labels, labels])
     logits: Tensor = discriminator(torch.cat([real, fake]), both_labels)
-    real_logits, fake_logits = logits.split([len(real), len(fake)])
+    real_logits, fake_logits = torch.split(logits, [len(real), len(fake)])
     return real_logits, fake_logits
 
 
@@ -139,7 +138,7 @@ def _descend(
             " or add a penalty (--set loss.r1=1 --set loss.r2=1)"
         )
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)
