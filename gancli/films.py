@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gancli import files
 from gancli.errors import ConfigError
-from gancli.pictures.film import Film, write_film
+from gancli.pictures.film import Film, check_options, write_film
 from gancli.pictures.frames import Frame, list_frames
 from gancli.runs import RunDirectory
 
@@ -54,6 +54,8 @@ def evolution(
     if not targets:
         folder = files.make_folder(run.films)
         targets = [folder / "evolution.gif", folder / "evolution.mp4"]
+    for target in targets:
+        check_options(target, fps or DEFAULT_FPS, hold_seconds)
     captions = evolution_captions(run, frames) if caption else None
     total = len(frames) * len(targets)
     films: list[Film] = []

@@ -86,13 +86,11 @@ def write_film(
         StorageError: the target cannot be written, or ffmpeg failed.
         ValueError: the captions are not as many as the frames.
     """
-    suffix = _check_options(target, fps, hold_seconds)
+    suffix = check_options(target, fps, hold_seconds)
     if not frames:
         raise DataError("a film needs at least one frame; `gancli train` writes them as it goes")
     if captions is not None and len(captions) != len(frames):
         raise ValueError(f"{len(captions)} captions for {len(frames)} frames")
-    if suffix == ".mp4":
-        find_ffmpeg()  # a missing part is named before the work
     layout = _plan(read_frame(frames[0].path), scale, captions, even=suffix == ".mp4")
     rate = Fraction(fps).limit_denominator(1001)
     ticks_a_second = {".gif": Fraction(100), ".webp": Fraction(1000), ".mp4": rate}[suffix]
@@ -116,7 +114,13 @@ def _encode(path: Path, pictures: TimedPictures, layout: _Layout, fps: Fraction)
         write(file, pictures, layout.size)
 
 
-def _check_options(target: Path, fps: float, hold_seconds: float) -> str:
+def check_options(target: Path, fps: float, hold_seconds: float) -> str:
+    """Check what can be known before any frame is read, and return the target's suffix.
+
+    Raises:
+        ConfigError: a format, fps or hold that does not work.
+        MissingPartError: there is no ffmpeg for an MP4.
+    """
     suffix = target.suffix.lower()
     if suffix not in MAX_FPS:
         raise ConfigError(
@@ -130,6 +134,8 @@ def _check_options(target: Path, fps: float, hold_seconds: float) -> str:
         raise ConfigError(
             f"--hold {hold_seconds:g}: the last frame is held for 0 to {MAX_HOLD_SECONDS} seconds"
         )
+    if suffix == ".mp4":
+        find_ffmpeg()
     return suffix
 
 

@@ -49,6 +49,34 @@ def make_grid(images: Images, columns: int, margin: int = 2) -> Image.Image:
     return to_picture(sheet)
 
 
+def split_grid(picture: Image.Image, side: int, margin: int = 2) -> Images:
+    """Return the square tiles of a grid: the inverse of :func:`make_grid`.
+
+    Args:
+        picture: a grid in mode L or RGB.
+        side: height and width of a tile.
+        margin: pixels around and between the tiles.
+
+    Returns:
+        uint8 [n, c, side, side]; the places left empty in the last row are left out.
+
+    Raises:
+        DataError: the picture is not a grid of such tiles.
+    """
+    pixels = np.asarray(picture).reshape(picture.height, picture.width, -1)
+    pitch = side + margin
+    (rows, high), (columns, wide) = (divmod(length - margin, pitch) for length in pixels.shape[:2])
+    if high or wide or rows < 1 or columns < 1:
+        raise DataError(
+            f"a picture of {picture.width}x{picture.height} is not a grid of tiles of "
+            f"{side}x{side}; give a frame of this run"
+        )
+    cells = pixels[margin:, margin:].reshape(rows, pitch, columns, pitch, -1)[:, :side, :, :side]
+    tiles = cells.transpose(0, 2, 4, 1, 3).reshape(rows * columns, -1, side, side)
+    drawn = np.flatnonzero((tiles != BACKGROUND).any(axis=(1, 2, 3)))
+    return np.ascontiguousarray(tiles[: drawn[-1] + 1 if drawn.size else 1])
+
+
 def default_columns(count: int) -> int:
     """Return the number of columns that makes a grid of ``count`` tiles as square as can be."""
     return max(1, math.ceil(math.sqrt(count)))
