@@ -180,7 +180,12 @@ def sample(
         raise ConfigError(f"-n {n} contradicts --seeds, which are {len(seeds)}; give one of them")
     if seeds is not None and interpolate is not None:
         raise ConfigError("--interpolate takes its two seeds itself; leave --seeds out")
-    for seed in (*(seeds or ())[:1], *(seeds or ())[-1:], *(interpolate or ())):
+    if seeds is not None and not seeds:
+        raise ConfigError("--seeds names no seed")
+    if grid is not None and min(grid) < 1:
+        raise ConfigError(f"--grid {grid[0]}x{grid[1]} is out of range: give 1x1 or more")
+    ends = (seeds[0], seeds[-1]) if isinstance(seeds, range) else seeds or ()
+    for seed in (*ends, *(interpolate or ())):
         if not 0 <= seed <= LARGEST_SEED:
             raise ConfigError(f"seed {seed} is out of range: it must be 0 to {LARGEST_SEED}")
     from gancli import export  # noqa: PLC0415 - imports torch

@@ -90,7 +90,13 @@ def load(path: Path) -> Checkpoint:
         metadata = json.loads(content[8 : 8 + header_length])["__metadata__"]
         about = json.loads(metadata["gancli"])
         tensors = safetensors.torch.load(content)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (
+        safetensors.SafetensorError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RuntimeError,  # torch's word for a tensor it cannot make; RecursionError is one too
+    ) as error:
         raise CheckpointError(f"{path} is no checkpoint of gancli") from error
     return _interpreted(path, about, tensors)
 
@@ -131,7 +137,7 @@ def _interpreted(path: Path, about: Any, tensors: dict[str, Tensor]) -> Checkpoi
             str(about["data_fingerprint"]),
             tensors,
         )
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, ConfigError) as error:
         raise CheckpointError(f"{path} does not describe its run: {error}") from error
 
 
@@ -207,8 +213,9 @@ def step_of(path: Path) -> int:
 
 
 def prune_states(folder: Path) -> None:
-    """Remove all but the newest states."""
-    remove(states(folder)[_STATES_KEPT:])
+    """Remove all but the newest states, those without a checksum too."""
+    kept = states(folder)[:_STATES_KEPT]
+    remove([p for p in folder.iterdir() if _STATE.fullmatch(p.name) and p not in kept])
 
 
 def remove(paths: list[Path]) -> None:

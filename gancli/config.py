@@ -79,7 +79,7 @@ class GeneratorConfig:
     """The network that draws."""
 
     layers: tuple[str, ...] = _option((), "layer list, from latent to image")
-    init: str = _option("default", "law of the first weights: default, or normal STD")
+    init: str = _option("default", "law of the first weights: default, he, or normal STD")
     class_embedding: int = _option(16, "numbers a class adds to the latent", low=1, high=4096)
     ema_half_life: float = _option(
         0.0, "steps after which a weight counts half in the average; 0: no averaging", low=0
@@ -91,7 +91,7 @@ class DiscriminatorConfig:
     """The network that tells real from fake; it ends in one logit."""
 
     layers: tuple[str, ...] = _option((), "layer list, from image to one logit")
-    init: str = _option("default", "law of the first weights: default, or normal STD")
+    init: str = _option("default", "law of the first weights: default, he, or normal STD")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,6 +213,8 @@ def read_toml(path: Path) -> Table:
         raise ConfigError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from error
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:  # a zero byte in the name
+        raise ConfigError(f"cannot read {str(path)!r}: {error}") from error
     return parse_toml(text, str(path))
 
 
@@ -220,7 +222,7 @@ def parse_toml(text: str, where: str) -> Table:
     """Parse TOML text into plain data; errors as :func:`read_toml`."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         raise ConfigError(f"{where}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{where}: nested too deeply to be a config") from error
@@ -241,7 +243,7 @@ def parse_assignment(text: str) -> tuple[str, Any]:
         raise ConfigError(f"--set: unknown key '{key}'{did_you_mean(key, known)}")
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError, KeyError):
+    except (ValueError, RecursionError, KeyError):
         return key, value
 
 
@@ -335,7 +337,10 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
             if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
                 return tuple(value)
         elif option is float and isinstance(value, int) and not isinstance(value, bool):
-            return float(value)
+            try:
+                return float(value)
+            except OverflowError:
+                return math.inf  # out of every range, as it should be
         elif type(value) is option:
             return value
     raise ConfigError(f"{where} must be {_type_name(options)}, not {_shown(value)}")
@@ -354,7 +359,10 @@ def _type_name(options: tuple[Any, ...]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python spells no whole number of more than 4,300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
@@ -367,10 +375,11 @@ def _check_range(value: Any, rules: Mapping[str, Any], where: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     low, high, above = rules["low"], rules["high"], rules["above"]
-    if not (math.isfinite(value) and low <= value <= high and value > above):
+    finite = isinstance(value, int) or math.isfinite(value)
+    if not (finite and low <= value <= high and value > above):
         least = f"above {above:g}" if above > -math.inf else f"at least {low:g}"
         most = f" and at most {high:g}" if high < math.inf else ""
-        raise ConfigError(f"{where} = {value} is out of range: it must be {least}{most}")
+        raise ConfigError(f"{where} = {_shown(value)} is out of range: it must be {least}{most}")
 
 
 def _check_together(config: RunConfig, where: str) -> None:

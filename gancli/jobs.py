@@ -14,16 +14,17 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancli import runs
 from gancli.config import RunConfig, from_table
-from gancli.errors import GancliError
+from gancli.errors import GancliError, Interrupted
 from gancli.observing import Observer
 from gancli.runs import RunDirectory
-from gancli.stopping import gentle_stop
+from gancli.stopping import gentle_stop, leave_on_signals, let_signals_in, signals_held_back
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -128,6 +129,9 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
                 workers = [worker for worker in workers if worker.alive]
                 if stop.signal_number is not None:
                     waiting = []
+                    for worker in workers:
+                        if not worker.stopped_by:  # it was being born when the signal came
+                            worker.kill(stop.signal_number)
                 while waiting and len(workers) < processes:
                     workers.append(_Worker())
                 for worker in workers:
@@ -153,9 +157,12 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe, child = context.Pipe()
         self.process: SpawnProcess = context.Process(target=_work, args=(child,), daemon=True)
-        self.process.start()
+        if os.name == "posix":
+            resource_tracker.ensure_running()  # its start would let signals in again
+        with signals_held_back():
+            self.process.start()
         child.close()
-        self.index, self.alive = -1, True
+        self.index, self.alive, self.stopped_by = -1, True, 0
         self.job: Job | None = None
 
     @property
@@ -182,6 +189,8 @@ class _Worker:
         except (EOFError, OSError):
             self.process.join()
             self.alive, self.job = False, None
+            if self.stopped_by:
+                return self.index, Result(run, 128 + self.stopped_by, "interrupted")
             code = self.process.exitcode
             return self.index, Result(
                 run, 1, f"its process ended without a word (exit code {code})"
@@ -197,6 +206,7 @@ class _Worker:
         alive = self.process.pid is not None and self.process.is_alive()
         if alive:
             os.kill(self.process.pid or 0, number)
+            self.stopped_by = number
         return alive
 
     def dismiss(self) -> None:
@@ -207,30 +217,33 @@ class _Worker:
 
 
 def _work(pipe: Connection) -> None:
-    """Train the jobs that come through a pipe until it closes."""
+    """Train the jobs that come through a pipe until it closes or a signal comes between them."""
     if os.name == "posix":
         # In a group of its own a terminal's Ctrl-C reaches a worker once, through the parent.
         os.setpgid(0, 0)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    while True:
-        try:
-            content = pipe.recv()
-        except (EOFError, OSError):
-            return
-        job = Job(
-            **{
-                **content,
-                "config": from_table(content["config"]),
-                "run": RunDirectory(Path(content["run"])),
-            }
-        )
-        try:
-            result = train_here(job, _PipeObserver(pipe))
-        except Exception:  # a bug in one run must not end the others; its traceback is the message
-            result = Result(job.run, 1, traceback.format_exc())
-        content = {key: getattr(result, key) for key in ("exit_code", "message", "outcome")}
-        with contextlib.suppress(OSError):
+    leave_on_signals()
+    with contextlib.suppress(EOFError, OSError, Interrupted):
+        let_signals_in()
+        while True:
+            result = _train_received(pipe.recv(), pipe)
+            content = {key: getattr(result, key) for key in ("exit_code", "message", "outcome")}
             pipe.send(("result", content))
+
+
+def _train_received(content: dict[str, Any], pipe: Connection) -> Result:
+    job = Job(
+        **{
+            **content,
+            "config": from_table(content["config"]),
+            "run": RunDirectory(Path(content["run"])),
+        }
+    )
+    try:
+        return train_here(job, _PipeObserver(pipe))
+    except Interrupted as error:  # before the first step, or for the second time
+        return Result(job.run, error.exit_code, "interrupted")
+    except Exception:  # a bug in one run must not end the others; its traceback is the message
+        return Result(job.run, 1, traceback.format_exc())
 
 
 class _PipeObserver(Observer):

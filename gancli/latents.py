@@ -52,11 +52,13 @@ def slerp(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:
     start_length, end_length = start.norm(), end.norm()
     cosine = torch.dot(start / start_length, end / end_length).clamp(-1, 1)
     angle = torch.arccos(cosine)
-    if torch.sin(angle) < 1e-6:
-        return torch.lerp(start[None], end[None], fraction)
+    straight = torch.lerp(start[None], end[None], fraction)
+    if not torch.sin(angle) > 1e-6:  # a length of zero leaves no angle, and not a number here
+        return straight
     direction: Tensor = (
         torch.sin((1 - fraction) * angle) * (start / start_length)
         + torch.sin(fraction * angle) * (end / end_length)
     ) / torch.sin(angle)
     lengths: Tensor = torch.lerp(start_length, end_length, fraction)
-    return direction * lengths
+    # At its ends the curve is the ends themselves, not their rounding: a seed means an image.
+    return torch.where((fraction == 0) | (fraction == 1), straight, direction * lengths)

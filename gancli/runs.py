@@ -30,6 +30,15 @@ from gancli.errors import (
 DEFAULT_RUNS_DIR = Path("checkpoints")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HOLDER_PATIENCE_SECONDS = 2.0
+_STATUS_TYPES = {
+    "step": int,
+    "total_steps": int,
+    "epoch": float,
+    "data": dict,
+    "versions": dict,
+    "sessions": list,
+}
+_LOG_KEYS = ("step", "epoch", "d_loss", "g_loss", "d_accuracy_real", "d_accuracy_fake")
 
 
 class Status(enum.StrEnum):
@@ -119,6 +128,11 @@ class RunDirectory:
             raise CheckpointError(f"{self.status_path} is damaged: {error}") from error
         if not isinstance(status, dict):
             raise CheckpointError(f"{self.status_path} is damaged: it is not a table")
+        for key, kind in _STATUS_TYPES.items():
+            if not isinstance(status.get(key, kind()), kind):
+                raise CheckpointError(
+                    f"{self.status_path} is damaged: '{key}' is not a {kind.__name__}"
+                )
         return status
 
     def write_status(self, status: dict[str, Any]) -> None:
@@ -149,7 +163,8 @@ class RunDirectory:
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
-                record["step"] + 0
+                for key in _LOG_KEYS:
+                    record[key] + 0
             except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise CheckpointError(f"{self.log_path}, line {number}: damaged") from error
             records.append(record)
@@ -217,7 +232,8 @@ class RunDirectory:
         holder = {"pid": os.getpid(), "host": socket.gethostname()}
         try:
             files.write_text(self._holder_path, json.dumps(holder) + "\n")
-            files.remove_leftovers(self.path)
+            for folder in (self.path, self.frames, self.path / "snapshots"):
+                files.remove_leftovers(folder)
             yield
         finally:
             self._holder_path.unlink(missing_ok=True)

@@ -55,7 +55,7 @@ class Trained:
             ConfigError: the generator takes no labels, or has no such class.
         """
         classes = self.generator.classes
-        if digit is not None and digit >= classes:
+        if digit is not None and not 0 <= digit < classes:
             trained_on = self.config.data.digit
             if trained_on == digit:
                 return None

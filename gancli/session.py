@@ -27,7 +27,7 @@ from gancli.errors import (
     TrainingError,
     memory_advice,
 )
-from gancli.networks import build_discriminator, build_generator
+from gancli.networks import build_discriminator, build_generator, has_batch_statistics
 from gancli.observing import Observer
 from gancli.pictures.frames import frame_path
 from gancli.pictures.grid import make_grid, save_png
@@ -133,8 +133,12 @@ def prepare(
     config = resolve(config, splits.classes, threads_if_auto)
     plan = Plan.of(config, len(splits.train))
     with torch.device("meta"):
-        build_generator(config)
-        build_discriminator(config)
+        networks = build_generator(config), build_discriminator(config)
+    if config.training.batch_size == 1 and any(map(has_batch_statistics, networks)):
+        raise ConfigError(
+            "training.batch_size = 1: 'batch_norm' needs two images or more to compare; "
+            "raise it, or take the layer out"
+        )
     return config, splits.train, plan
 
 
@@ -235,11 +239,12 @@ class _Session:
         self.fingerprint = images.fingerprint()
         kept = run.read_status()
         self.sessions: list[dict[str, Any]] = kept.get("sessions", [])
-        self.kept_fingerprint = kept.get("data", {}).get("fingerprint")
+        self.kept = kept
 
     def open(self) -> TrainState:
         """Return the state to go on from: the newest whole checkpoint's, or a fresh one."""
-        if self.kept_fingerprint not in (None, self.fingerprint):
+        kept_fingerprint = self.kept.get("data", {}).get("fingerprint")
+        if kept_fingerprint not in (None, self.fingerprint):
             raise ConflictError(
                 f"{self.run.path} was started on other data than {self.config.data.source} holds "
                 "now (data.fingerprint differs); give this run a --name of its own"
@@ -262,6 +267,8 @@ class _Session:
                     f"no checkpoint of {self.run.path} is whole ({failure}); start it afresh "
                     "with --force"
                 )
+        if state.step:
+            self._warn_if_moved()
         newer = [path for path in found if checkpoints.step_of(path) > state.step]
         checkpoints.remove(newer)
         checkpoints.remove(
@@ -271,6 +278,20 @@ class _Session:
         files.make_folder(self.run.frames)
         files.make_folder(self.run.path / "snapshots")
         return state
+
+    def _warn_if_moved(self) -> None:
+        """Say so when a resumed run cannot end bit for bit where it would have."""
+        now = {"torch": versions()["torch"], "device": str(self.device)}
+        then = {
+            "torch": self.kept.get("versions", {}).get("torch"),
+            "device": self.kept.get("device"),
+        }
+        for what, value in now.items():
+            if then[what] not in (None, value):
+                self.observer.warned(
+                    f"{what} was {then[what]} and is {value} now: the run goes on, but not bit for "
+                    "bit as it would have"
+                )
 
     def log(self, record: dict[str, Any]) -> None:
         self.run.append_log(record)

@@ -57,3 +57,38 @@ def gentle_stop(pass_on: Callable[[int], object] = lambda _: None) -> Iterator[S
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_on_signals() -> None:
+    """End on the usual signals by an exception, so that temporary files go on the way out.
+
+    SIGINT is set too, for a shell starts the background jobs of a script with it ignored.
+    """
+
+    def leave(signal_number: int, frame: FrameType | None) -> None:
+        raise Interrupted(signal_number)
+
+    for number in SIGNALS:
+        signal.signal(number, leave)
+
+
+@contextlib.contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Let signals wait while the block lasts, and in a process started in it until it lets them in.
+
+    A process that is being born has no handlers yet, and would die or lose them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_signals_in() -> None:
+    """Receive the signals that :func:`signals_held_back` holds back from a new process."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)

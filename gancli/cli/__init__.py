@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import sys
-from types import FrameType
 
 import typer
 
-from gancli.cli.output import Output
+from gancli.cli.output import Output, hush_stdout
 from gancli.errors import GancliError, Interrupted
+from gancli.stopping import leave_on_signals
 
 
 def main() -> None:
     """Run the command that was given, and exit with its documented code."""
-    _listen_to_signals()
+    _fill_closed_streams()
+    leave_on_signals()
     try:
         code = _run()
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of stdout has left (`| head -1`); it got what it wanted.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        hush_stdout()
         code = 0
     sys.exit(code)
 
@@ -46,6 +43,17 @@ def _run() -> int:
         return _failed("Interrupted", "interrupted", 130, as_json)
     except Interrupted as error:
         return _failed("Interrupted", "interrupted", error.exit_code, as_json)
+    except SystemExit as leaving:  # Typer's answer to a reader that has left
+        if isinstance(leaving.__context__, BrokenPipeError):
+            raise leaving.__context__ from None
+        raise
+
+
+def _fill_closed_streams() -> None:
+    """Open what `2>&-` closed, or the next file would take its number and what is said to it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 def _failed(kind: str, message: str, code: int, as_json: bool) -> int:
@@ -54,17 +62,3 @@ def _failed(kind: str, message: str, code: int, as_json: bool) -> int:
     if as_json:
         output.stdout(json.dumps({"error": {"kind": kind, "message": message, "exit_code": code}}))
     return code
-
-
-def _listen_to_signals() -> None:
-    """End on the usual signals by an exception, so that temporary files go on the way out.
-
-    SIGINT is set too, for a shell starts the background jobs of a script with it ignored.
-    """
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number)
-
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), leave)

@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 
 from gancli import api, runs
-from gancli.cli.options import JsonOption, QuietOption, RunArgument, RunsDirOption
+from gancli.cli.options import (
+    JsonOption,
+    QuietOption,
+    RunArgument,
+    RunsDirOption,
+    runs_dir_words,
+)
 from gancli.cli.output import Output
 from gancli.cli.progress import counting
 
@@ -62,7 +68,7 @@ def animate(
             f"{film.path.name}: {film.frames} frames, {film.seconds:g} s, "
             f"{film.width}x{film.height}, {film.bytes / 1e6:.2f} MB"
         )
-    output.next("gancli", "sample", found.name)
+    output.next("gancli", "sample", run or found.name, *runs_dir_words(runs_dir))
     if not output.as_json:
         for film in films[:-1]:
             output.stdout(str(film.path))

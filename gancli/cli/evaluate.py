@@ -13,6 +13,7 @@ from gancli.cli.options import (
     QuietOption,
     RunArgument,
     RunsDirOption,
+    runs_dir_words,
 )
 from gancli.cli.output import Output
 from gancli.cli.progress import counting
@@ -48,7 +49,7 @@ def evaluate(
         f"{trained.name} at step {trained.step:,}, {card.samples:,} samples, 95 % intervals; "
         f"judge {card.judge_sha256[:12]}"
     )
-    output.next("gancli", "sample", trained.name)
+    output.next("gancli", "sample", run or trained.name, *runs_dir_words(runs_dir))
     path = trained.run.scores_path if trained.run else None
     output.result(path, scoring.as_dict(trained, card))
 

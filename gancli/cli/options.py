@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from gancli import runs
 from gancli.errors import ConfigError
 
 RunArgument = Annotated[
@@ -30,6 +31,11 @@ QuietOption = Annotated[
 _MOST_LISTED = 10_000_000
 
 
+def runs_dir_words(runs_dir: Path) -> list[str]:
+    """Return the option that a command named next needs to find runs where this one did."""
+    return [] if runs_dir == runs.DEFAULT_RUNS_DIR else ["--runs-dir", str(runs_dir)]
+
+
 def parse_numbers(text: str, option: str) -> Sequence[int]:
     """Read whole numbers such as ``0,3-9``.
 
@@ -37,16 +43,18 @@ def parse_numbers(text: str, option: str) -> Sequence[int]:
         ConfigError: it is no such list; the option is named.
     """
     parts: list[range] = []
+    count = 0
     for word in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,19})(?:-(\d{1,19}))?\s*", word)
+        match = re.fullmatch(r"\s*(\d{1,40})(?:-(\d{1,40}))?\s*", word)
         if match is None:
             raise ConfigError(f"{option} '{text}': write numbers and ranges, such as 0,3-9")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise ConfigError(f"{option} '{text}': the range {first}-{last} goes backwards")
+        count += last - first + 1
+        if count > _MOST_LISTED:
+            raise ConfigError(f"{option} '{text}': that is more than {_MOST_LISTED:,} numbers")
         parts.append(range(first, last + 1))
-    if sum(len(part) for part in parts) > _MOST_LISTED:
-        raise ConfigError(f"{option} '{text}': that is more than {_MOST_LISTED:,} numbers")
     return parts[0] if len(parts) == 1 else [number for part in parts for number in part]
 
 
@@ -56,7 +64,7 @@ def parse_pair(text: str, separator: str, option: str, example: str) -> tuple[in
     Raises:
         ConfigError: it is no such pair; the option is named.
     """
-    match = re.fullmatch(rf"(\d{{1,19}}){separator}(\d{{1,19}})", text)
+    match = re.fullmatch(rf"(\d{{1,40}}){separator}(\d{{1,40}})", text)
     if match is None:
         raise ConfigError(f"{option} '{text}': write it as {example}")
     return int(match[1]), int(match[2])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+
+from gancli.files import storage_error
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -110,5 +113,18 @@ class Output:
 
     def stdout(self, text: str) -> None:
         """Print a line of the result."""
-        if sys.stdout is not None:
+        if sys.stdout is None:
+            return
+        try:
             print(text, flush=True)  # noqa: T201
+        except BrokenPipeError:
+            hush_stdout()
+        except OSError as error:
+            hush_stdout()
+            raise storage_error(error, Path("stdout")) from error
+
+
+def hush_stdout() -> None:
+    """Go on without stdout: its reader has left (`| head -1`) and got what it wanted."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -16,6 +16,7 @@ from gancli.cli.options import (
     RunsDirOption,
     parse_numbers,
     parse_pair,
+    runs_dir_words,
 )
 from gancli.cli.output import Output
 
@@ -66,7 +67,7 @@ def sample(
         device=device,
     )
     output.say(f"drew {made.count:,} samples of {made.run} (step {made.step:,})")
-    output.next("gancli", "evaluate", *([run] if run else []))
+    output.next("gancli", "evaluate", *([run] if run else []), *runs_dir_words(runs_dir))
     output.result(
         made.path,
         {"path": str(made.path), "count": made.count, "run": made.run, "step": made.step},

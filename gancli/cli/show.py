@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from gancli import runs
-from gancli.cli.options import JsonOption, QuietOption, RunsDirOption
+from gancli.cli.options import JsonOption, QuietOption, RunsDirOption, runs_dir_words
 from gancli.cli.output import Output
 from gancli.errors import CheckpointError, DataError
 from gancli.runs import RunDirectory
@@ -38,7 +38,7 @@ def _list(runs_dir: Path, output: Output) -> None:
     rows = [_row(run, output) for run in runs.list_runs(runs_dir)]
     if not rows:
         output.say(f"no runs in {runs_dir} yet")
-        output.next("gancli", "train", "--digit", "7")
+        output.next("gancli", "train", "--digit", "7", *runs_dir_words(runs_dir))
     elif not output.quiet:
         wide = max(len(row["run"]) for row in rows)
         output.say(f"{'run':{wide}}  {'status':11}  {'step':>15}  {'epoch':>7}  judge's share")
@@ -46,9 +46,10 @@ def _list(runs_dir: Path, output: Output) -> None:
             steps = f"{row['step']}/{row['total_steps']}"
             share = "" if row["judge_share"] is None else f"{row['judge_share']:.4f}"
             output.say(
-                f"{row['run']:{wide}}  {row['status']:11}  {steps:>15}  {row['epoch']:7.4g}  {share}"
+                f"{row['run']:{wide}}  {row['status']:11}  {steps:>15}  {row['epoch']:7.4g}"
+                f"  {share}"
             )
-        output.next("gancli", "show", rows[0]["run"])
+        output.next("gancli", "show", rows[0]["run"], *runs_dir_words(runs_dir))
     if output.as_json:
         output.result(None, {"runs": rows})
     else:
@@ -103,7 +104,9 @@ def _show_one(run: RunDirectory, output: Output) -> None:
     output.next(
         "gancli",
         "animate" if row["status"] == "finished" else "train",
-        *([run.name] if row["status"] == "finished" else ["--resume", run.name]),
+        *([] if row["status"] == "finished" else ["--resume"]),
+        run.name,
+        *runs_dir_words(run.path.parent),
     )
     content = {
         **row,

@@ -17,9 +17,10 @@ from gancli.cli.options import (
     QuietOption,
     RunsDirOption,
     parse_numbers,
+    runs_dir_words,
 )
 from gancli.cli.output import Output
-from gancli.config import RunConfig, parse_assignment
+from gancli.config import parse_assignment
 from gancli.errors import ConfigError, GancliError
 from gancli.jobs import Job, Result
 
@@ -102,7 +103,7 @@ def train(
     planned = [
         Job(
             config,
-            runs.new_run(runs_dir, name or runs.default_name(config)),
+            runs.new_run(runs_dir, runs.default_name(config) if name is None else name),
             device,
             max_seconds,
             force,
@@ -112,7 +113,7 @@ def train(
         for config in configs
     ]
     if dry_run:
-        _print_plan(planned[0].config, output)
+        _print_plan(planned[0], output)
     elif len(planned) == 1:
         _train_one(planned[0], output)
     else:
@@ -127,14 +128,15 @@ def _threads(text: str) -> int | str:
     return int(text)
 
 
-def _print_plan(config: RunConfig, output: Output) -> None:
+def _print_plan(job: Job, output: Output) -> None:
     from gancli import session  # noqa: PLC0415 - imports torch
 
-    config, images, plan = session.prepare(config)
+    config, images, plan = session.prepare(job.config)
     output.say(
         f"{len(images):,} images, {plan.steps_per_epoch:,} steps an epoch, "
         f"{plan.total_steps:,} steps in all; nothing was written"
     )
+    output.next(*(word for word in job.command if word != "--dry-run"))
     if output.as_json:
         output.result(None, {"config": config.to_table(), "total_steps": plan.total_steps})
     else:
@@ -153,9 +155,8 @@ def _train_one(job: Job, output: Output) -> None:
         outcome = jobs.train_one(job, observer)
     summary = jobs.outcome_as_dict(outcome)
     output.say(
-        f"{outcome.run.name} is {outcome.status} at step {outcome.step:,} of "
-        f"{outcome.total_steps:,}: {outcome.seconds:.1f} s, {outcome.step_seconds:.1f} s of them "
-        f"in steps, {outcome.images_per_second:,.0f} images/s"
+        f"{outcome.run.name} {outcome.status} at step {outcome.step:,} of {outcome.total_steps:,} "
+        f"after {outcome.seconds:.1f} s ({outcome.step_seconds / outcome.seconds:.0%} in steps)"
     )
     _finish_one(summary, job, output)
     if outcome.signal_number is not None:
@@ -168,78 +169,67 @@ def _kept(job: Job) -> dict[str, Any]:
 
 
 def _finish_one(summary: dict[str, Any], job: Job, output: Output) -> None:
-    where = (
-        []
-        if job.run.path.parent == runs.DEFAULT_RUNS_DIR
-        else ["--runs-dir", str(job.run.path.parent)]
-    )
+    words = [job.run.name, *runs_dir_words(job.run.path.parent)]
     if summary["status"] == runs.Status.FINISHED:
-        output.next("gancli", "animate", job.run.name, *where)
+        output.next("gancli", "animate", *words)
     else:
-        output.next("gancli", "train", "--resume", job.run.name, *where)
+        output.next("gancli", "train", "--resume", *words)
     output.result(job.run.path, summary)
 
 
 def _train_many(planned: list[Job], processes: int, output: Output) -> None:
     from gancli.cli.live import watching, watching_many  # noqa: PLC0415 - imports rich
 
-    results: dict[str, Result] = {}
-    waiting: list[Job] = []
+    results = {}
     for job in planned:
-        try:
-            finished = job.is_finished()
-        except GancliError as error:
-            results[job.run.name] = Result(job.run, error.exit_code, str(error))
-            continue
-        if finished:
-            output.say(f"{job.run.name} is finished already")
-            outcome = {"run": job.run.name, "path": str(job.run.path), **_kept(job)}
-            results[job.run.name] = Result(job.run, 0, outcome=outcome)
-        else:
-            waiting.append(job)
-    stopped = 0
-    if processes > 1:
+        known = _known_result(job)
+        if known is not None:
+            results[job.run.name] = known
+    waiting = [job for job in planned if job.run.name not in results]
+    if processes > 1 and waiting:
         with watching_many(output, waiting) as listen:
             for result in jobs.train_many(waiting, min(processes, len(waiting)), listen):
                 results[result.run.name] = result
     else:
         for job in waiting:
             with watching(output) as observer:
-                results[job.run.name] = jobs.train_here(job, observer)
-            if results[job.run.name].exit_code > 128:
+                result = jobs.train_here(job, observer)
+            results[job.run.name] = result
+            if result.exit_code > 128:
                 break
+    _report_many(planned, results, output)
+
+
+def _known_result(job: Job) -> Result | None:
+    """Return the result of a job that needs no training: it is finished, or cannot begin."""
+    try:
+        if job.is_finished():
+            outcome = {"run": job.run.name, "path": str(job.run.path), **_kept(job)}
+            return Result(job.run, 0, outcome=outcome)
+    except GancliError as error:
+        return Result(job.run, error.exit_code, str(error))
+    return None
+
+
+def _report_many(planned: list[Job], results: dict[str, Result], output: Output) -> None:
+    listed = []
     for job in planned:
-        if job.run.name not in results:
-            output.say(f"{job.run.name}: not begun")
+        name = job.run.name
+        result = results.get(name)
+        if result is None:
+            output.say(f"{name}: not begun")
             continue
-        result = results[job.run.name]
         if result.message:
-            output.fail(f"{job.run.name}: {result.message}")
-        elif result.outcome is not None:
-            output.say(
-                f"{job.run.name}: {result.outcome['status']} at step {result.outcome['step']}"
-            )
-        stopped = max(stopped, result.exit_code if result.exit_code > 128 else 0)
-    failed = [result.exit_code for result in results.values() if result.exit_code]
-    if len(results) == len(planned) and not failed:
-        output.next("gancli", "animate", planned[-1].run.name)
-    output.result(
-        None,
-        {
-            "runs": [
-                {
-                    **(results[job.run.name].outcome or {"run": job.run.name}),
-                    "exit_code": results[job.run.name].exit_code,
-                    "message": results[job.run.name].message,
-                }
-                for job in planned
-                if job.run.name in results
-            ]
-        },
-    )
-    if not output.as_json:
-        for job in planned:
-            if job.run.name in results and not results[job.run.name].exit_code:
-                output.stdout(str(job.run.path))
-    if stopped or failed:
-        raise typer.Exit(stopped or failed[0])
+            output.fail(f"{name}: {result.message}")
+        outcome = result.outcome or {"run": name, "status": "failed"}
+        if result.outcome is not None:
+            output.say(f"{name}: {outcome['status']} at step {outcome['step']}")
+        listed.append({**outcome, "exit_code": result.exit_code, "message": result.message})
+        if not result.exit_code and not output.as_json:
+            output.stdout(str(job.run.path))
+    codes = [entry["exit_code"] for entry in listed if entry["exit_code"]]
+    if not codes:
+        output.next("gancli", "show", *runs_dir_words(planned[0].run.path.parent))
+    output.result(None, {"runs": listed})
+    if codes:
+        raise typer.Exit(max(codes) if max(codes) > 128 else codes[0])

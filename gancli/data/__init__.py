@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gancli.config import DataConfig
-from gancli.data.folder import read_folder
+from gancli.data.folder import list_folder, read_folder
 from gancli.data.idx import read_idx
 from gancli.errors import ConfigError, DataError, did_you_mean
 
@@ -162,7 +162,7 @@ def _slice(images: ImageSet, start: int, stop: int) -> ImageSet:
 
 
 def _find_idx(folder: Path, start: str) -> Path | None:
-    found = sorted(path for path in folder.iterdir() if path.name.startswith(start))
+    found = [path for path in list_folder(folder) if path.name.startswith(start)]
     return found[0] if found else None
 
 
@@ -180,7 +180,7 @@ def _read_pair(path: Path, image_size: int, channels: int) -> ImageSet:
     labels: Tensor | None = None
     for name in (labels_name, labels_name.removesuffix(".gz"), f"{labels_name}.gz"):
         labels_path = path.with_name(name)
-        if name != path.name and labels_path.is_file():
+        if labels_name != path.name and labels_path.is_file():
             labels = torch.from_numpy(_read_labels(labels_path, len(images), path))
             break
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
@@ -230,6 +230,7 @@ def _count_classes(train: ImageSet, test: ImageSet | None, source: str) -> int:
         missing = sorted(set(range(classes)) - {int(label) for label in present})
         raise DataError(
             f"the labels of '{source}' are not 0 to {classes - 1} without a gap"
-            f"{f' (first missing: {missing[0]})' if missing else ' in both splits'}; number the classes so"
+            f"{f' (first missing: {missing[0]})' if missing else ' in both splits'}; "
+            "number the classes so"
         )
     return classes

@@ -26,7 +26,7 @@ def read_folder(
     Raises:
         DataError: no pictures, or one that cannot be read (it is named).
     """
-    classes = sorted(entry for entry in folder.iterdir() if entry.is_dir() and _pictures(entry))
+    classes = [entry for entry in list_folder(folder) if entry.is_dir() and _pictures(entry)]
     paths = _pictures(folder)
     if paths and classes:
         raise DataError(
@@ -42,8 +42,20 @@ def read_folder(
     return images, labels, [entry.name for entry in classes]
 
 
+def list_folder(folder: Path) -> list[Path]:
+    """Return what lies in a folder, in order of name.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
+
+
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    return [path for path in list_folder(folder) if path.suffix.lower() in SUFFIXES]
 
 
 def _read_picture(path: Path, image_size: int, channels: int) -> npt.NDArray[np.uint8]:

@@ -61,8 +61,8 @@ def _read(file: IO[bytes] | gzip.GzipFile, path: Path) -> npt.NDArray[np.uint8]:
         raise DataError(f"{path} ends inside its header; download it again")
     shape = struct.unpack(f">{dimensions}I", header)
     expected = math.prod(shape)
-    if expected > _MOST_BYTES:
-        raise DataError(f"{path} claims {expected:,} bytes, more than gancli loads at once")
+    if math.prod(max(1, length) for length in shape) > _MOST_BYTES:
+        raise DataError(f"{path} claims the shape {list(shape)}, more than gancli loads at once")
     content = bytearray()
     while len(content) < expected:
         chunk = file.read(min(_CHUNK_BYTES, expected - len(content)))

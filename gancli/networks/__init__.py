@@ -143,18 +143,27 @@ def has_batch_statistics(network: nn.Module) -> bool:
 
 
 def _initialise(body: nn.Module, init: str, where: str) -> None:
-    """Draw the first weights: PyTorch's own law, or ``normal STD`` with biases at zero."""
+    """Draw the first weights by a named law; all but PyTorch's own leave biases at zero."""
     if init == "default":
         return
     law, _, spread = init.partition(" ")
-    try:
-        deviation = float(spread)
-    except ValueError:
-        deviation = math.nan
-    if law != "normal" or not 0 < deviation <= 10:
-        raise ConfigError(f"{where} = '{init}': write default, or normal and a spread: normal 0.02")
+    deviation = _deviation(spread)
+    if not (init == "he" or (law == "normal" and 0 < deviation <= 10)):
+        raise ConfigError(
+            f"{where} = '{init}': write default, he, or normal and a spread: normal 0.02"
+        )
     for module in body.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, deviation)
+            if law == "he":  # He et al., 2015, for leaky rectifiers of slope 0.2
+                nn.init.kaiming_normal_(module.weight, 0.2)
+            else:
+                nn.init.normal_(module.weight, 0.0, deviation)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def _deviation(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

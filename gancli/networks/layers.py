@@ -51,7 +51,7 @@ class _Layer:
             number, rest = divmod(known[base] if base in known else int(base), int(divisor or 1))
         except (ValueError, ZeroDivisionError):
             raise self.error(f"has '{word}' where a whole number is needed") from None
-        if rest or number < 1:
+        if rest or not 1 <= number <= _MOST_WEIGHTS:
             raise self.error(f"has '{word}', which is not a whole number of at least 1 here")
         return number
 
@@ -170,9 +170,14 @@ def _padding(layer: _Layer, kernel: int, stride: int) -> int:
         return kernel - 1
     if word != "same":
         try:
-            return int(layer.real(word, 0, kernel - 1))
+            pixels = 0 if word == "0" else layer.whole(word)
         except ConfigError:
-            raise layer.error(f"has pad={word}; it is same, valid, full or a number") from None
+            pixels = kernel
+        if pixels >= kernel:
+            raise layer.error(
+                f"has pad={word}; it is same, valid, full or a whole number below its kernel"
+            )
+        return pixels
     if (kernel - stride) % 2 and stride == 1:
         raise layer.error(f"cannot keep the size with a kernel of {kernel}; use an odd one or pad=")
     if kernel < stride:

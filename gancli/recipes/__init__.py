@@ -59,27 +59,28 @@ def build(recipe: Recipe, settings: Mapping[str, Any], where: str) -> RunConfig:
     return config.from_table(config.without_none(_merged(recipe.table, changes)), where)
 
 
-def _built_in(name: str) -> Path:
+def _built_in(name: str, where: str = "") -> Path:
     path = FOLDER / f"{name}.toml"
     if name not in names():
         raise ConfigError(
-            f"no recipe is called '{name}'{did_you_mean(name, names())} "
+            f"{where}no recipe is called '{name}'{did_you_mean(name, names())} "
             "(`gancli recipes` lists them; a file needs its .toml)"
         )
     return path
 
 
 def _extended(path: Path, seen: tuple[Path, ...]) -> Table:
-    if path in seen:
-        circle = " -> ".join(entry.name for entry in (*seen, path))
-        raise ConfigError(f"{path}: 'extends' goes in a circle: {circle}")
     table = config.read_toml(path)
     base = table.pop("extends", None)
     if base is None:
         return table
+    path = path.resolve()  # a file has many names, and a circle must end under any
+    if path in seen:
+        circle = " -> ".join(entry.name for entry in (*seen, path))
+        raise ConfigError(f"{path}: 'extends' goes in a circle: {circle}")
     if not isinstance(base, str):
         raise ConfigError(f"{path}: 'extends' names one recipe, not {base!r}")
-    base_path = path.parent / base if base.endswith(".toml") else _built_in(base)
+    base_path = path.parent / base if base.endswith(".toml") else _built_in(base, f"{path}: ")
     inherited = _extended(base_path, (*seen, path))
     inherited["recipe"] = path.stem
     return _merged(inherited, table)
@@ -97,6 +98,6 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> Table:
         else:
             merged[key] = value
     for length, other in (("epochs", "steps"), ("steps", "epochs")):
-        if length in changes and other not in changes:
+        if changes.get(length) is not None and other not in changes:
             merged.pop(other, None)  # a run has one length, and the later word counts
     return merged

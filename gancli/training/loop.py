@@ -52,9 +52,9 @@ def train(
     """
     device = state.sums.device
     pixels = images.images.to(device)
-    labels = (
-        images.labels.to(device) if config.data.conditional and images.labels is not None else None
-    )
+    labels = None
+    if config.data.conditional is True and images.labels is not None:
+        labels = images.labels.to(device)
     state.generator.train()
     state.discriminator.train()
     step_seconds, saved_at, reason = 0.0, time.monotonic(), None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gancli import checkpoints
 from gancli.config import OptimizerConfig, RunConfig
+from gancli.errors import CheckpointError
 from gancli.networks import (
     Discriminator,
     Generator,
@@ -45,7 +46,7 @@ class TrainState:
         generator_optimizer: with its moments.
         discriminator_optimizer: with its moments.
         random: draws latents and penalty points.
-        sums: float64 [len(FIGURES) + 1], figures summed since the last log line, and their count.
+        sums: float32 [len(FIGURES) + 1], figures summed since the last log line, and their count.
     """
 
     step: int
@@ -87,7 +88,7 @@ def create(config: RunConfig, device: torch.device) -> TrainState:
         _optimizer(generator, config.generator_optimizer),
         _optimizer(discriminator, config.discriminator_optimizer),
         torch.Generator(device).manual_seed(derived_seed(config.training.seed, "latents")),
-        torch.zeros(len(FIGURES) + 1, dtype=torch.float64, device=device),
+        torch.zeros(len(FIGURES) + 1, device=device),
     )
 
 
@@ -118,11 +119,13 @@ def to_tensors(state: TrainState) -> dict[str, Tensor]:
 def restore(state: TrainState, checkpoint: checkpoints.Checkpoint) -> None:
     """Put a checkpoint into a fresh state of the same config.
 
+    A state moved to another kind of device goes on with random numbers of its own: generators of
+    different kinds cannot take each other's state.
+
     Raises:
         CheckpointError: a tensor is missing, extra, different or no number.
     """
     path, tensors = checkpoint.path, checkpoint.tensors
-    checkpoints.check_finite(tensors, path)
     networks: dict[str, nn.Module | None] = {
         "generator.": state.generator,
         "discriminator.": state.discriminator,
@@ -146,17 +149,34 @@ def restore(state: TrainState, checkpoint: checkpoints.Checkpoint) -> None:
         checkpoints.part(tensors, "discriminator_optimizer."),
         path,
     )
-    expected = {"latents": state.random.get_state(), "dropout": torch.get_rng_state()}
     randoms = checkpoints.part(tensors, "random.")
     cuda = randoms.pop("dropout_cuda", None)
+    own = state.random.get_state()
+    moved = "latents" in randoms and randoms["latents"].shape != own.shape
+    expected = {"latents": randoms["latents"] if moved else own, "dropout": torch.get_rng_state()}
     checkpoints.check_tensors(expected, randoms, path)
     checkpoints.check_tensors({"sums": state.sums}, checkpoints.part(tensors, "log."), path)
-    state.random.set_state(randoms["latents"])
-    torch.set_rng_state(randoms["dropout"])
+    known = (*networks, "generator_optimizer.", "discriminator_optimizer.", "random.", "log.")
+    strays = {name: value for name, value in tensors.items() if not name.startswith(known)}
+    checkpoints.check_tensors({}, strays, path)
+    checkpoints.check_finite(tensors, path)
+    if moved:
+        seed = checkpoint.config.training.seed
+        state.random.manual_seed(derived_seed(seed, f"latents from step {checkpoint.step}"))
+    else:
+        _set_random(state.random, randoms["latents"], path)
+    _set_random(torch.default_generator, randoms["dropout"], path)
     if cuda is not None and state.sums.device.type == "cuda":
         torch.cuda.set_rng_state(cuda, state.sums.device)
     state.sums.copy_(tensors["log.sums"])
     state.step = checkpoint.step
+
+
+def _set_random(generator: torch.Generator, kept: Tensor, path: Path) -> None:
+    try:
+        generator.set_state(kept)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: it holds no state of a random generator") from error
 
 
 def _optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -184,7 +204,7 @@ def _moments(
 def _restore_moments(
     optimizer: torch.optim.Optimizer, network: nn.Module, found: dict[str, Tensor], path: Path
 ) -> None:
-    keys = sorted({name.rpartition(":")[2] for name in found})
+    keys = ("exp_avg", "exp_avg_sq", "step") if isinstance(optimizer, torch.optim.Adam) else ()
     parameters = dict(network.named_parameters())
     expected = {
         f"{name}:{key}": torch.zeros(()) if key == "step" else parameter

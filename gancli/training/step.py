@@ -33,7 +33,7 @@ def train_step(
         progress: how much of the training lies behind, from 0 to 1.
 
     Returns:
-        The step's :data:`FIGURES`, float64.
+        The step's :data:`FIGURES`, float32.
 
     Raises:
         TrainingError: a loss is no finite number; the weights are as they were.
@@ -50,7 +50,7 @@ def train_step(
         _update_average(state, config.generator.ema_half_life)
     d_loss, *d_rest, d_norm = d_figures
     g_loss, g_norm = g_figures
-    return torch.stack([d_loss, g_loss, *d_rest, d_norm, g_norm]).double()
+    return torch.stack([d_loss, g_loss, *d_rest, d_norm, g_norm])
 
 
 def _draw_fakes(state: TrainState, labels: Tensor | None, count: int, config: RunConfig) -> Tensor:
