@@ -265,6 +265,8 @@ def set_key(table: Table, key: str, value: Any) -> None:
     *parents, last = key.split(".")
     for parent in parents:
         table = table.setdefault(parent, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"'{parent}' is a table, not {_shown(table)}")
     table[last] = value
 
 

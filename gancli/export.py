@@ -130,9 +130,10 @@ def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int
 
 
 def _write_grid(wanted: Wanted, out: Path, grid: tuple[int, int] | None) -> None:
-    if wanted.count > MOST_TILES:
+    tiles = max(wanted.count, grid[0] * grid[1] if grid else 0)
+    if tiles > MOST_TILES:
         raise ConfigError(
-            f"a grid of {wanted.count:,} samples is too large to look at (at most {MOST_TILES:,}); "
+            f"a grid of {tiles:,} samples is too large to look at (at most {MOST_TILES:,}); "
             "give --separate, or --out samples.npz or samples.idx"
         )
     images = np.concatenate([images for _, images in wanted.portions()])

@@ -54,7 +54,9 @@ def train(
     name: Annotated[str | None, typer.Option(help="The run's name.")] = None,
     runs_dir: RunsDirOption = runs.DEFAULT_RUNS_DIR,
     device: DeviceOption = "auto",
-    threads: Annotated[str, typer.Option(help="CPU threads: auto or a number.")] = "auto",
+    threads: Annotated[
+        str | None, typer.Option(help="CPU threads: auto or a number; else as the recipe says.")
+    ] = None,
     processes: Annotated[
         int, typer.Option("--jobs", help="Train several runs at a time, one thread each.")
     ] = 1,
@@ -87,7 +89,7 @@ def train(
         "training.steps": steps,
         "record.frame_every": frame_every,
         "data.conditional": False if unconditional else None,
-        "training.threads": _threads(threads),
+        "training.threads": None if threads is None else _threads(threads),
     }
     changes |= {key: value for key, value in options.items() if value is not None}
     digits: Sequence[int | None] = [None] if digit is None else parse_numbers(digit, "--digit")

@@ -75,7 +75,9 @@ def _read_picture(path: Path, image_size: int, channels: int) -> npt.NDArray[np.
                 converted = picture.convert("L" if channels == 1 else "RGB")
                 if converted.size != (image_size, image_size):
                     converted = converted.resize((image_size, image_size), Image.Resampling.BOX)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a decoder fed with garbage may raise anything
         raise DataError(f"cannot read the picture {path}: {error}") from error
     pixels = np.asarray(converted, dtype=np.uint8).reshape(image_size, image_size, channels)
     return pixels.transpose(2, 0, 1)

@@ -1,0 +1,99 @@
+"""What a person sees on a terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from commands import COMMAND, PATIENCE, Lab, environment, outcome
+
+if sys.platform == "win32":
+    pytest.skip("needs a pseudo-terminal", allow_module_level=True)
+import pexpect
+
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_terminal(words: list[object], cwd: Path, **changes: str) -> tuple[int, str]:
+    """Give a command on a terminal of 80 columns and 24 rows; return its code and all it wrote."""
+    kept = environment(TERM="xterm-256color", COLORTERM="truecolor")
+    terminal = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], *map(str, words)],
+        cwd=str(cwd),
+        env={**kept, **changes},  # type: ignore[arg-type]
+        dimensions=(24, 80),
+        encoding="utf-8",
+        timeout=PATIENCE,
+    )
+    terminal.expect(pexpect.EOF)
+    said = terminal.before
+    terminal.close()
+    assert isinstance(said, str)
+    return terminal.exitstatus, said
+
+
+def test_the_live_view_draws_the_digits(lab: Lab, tmp_path: Path) -> None:
+    code, said = on_terminal([*lab.tiny, "--steps", 120], tmp_path)
+    assert code == 0
+    assert "▀" in said
+    assert re.search(r"\x1b\[38;2;\d+;\d+;\d+;48;2;\d+;\d+;\d+m▀", said)  # two pixels a character
+    plain = ESCAPE.sub("", said)
+    for word in ("120/120 steps", "images/s", "loss D", "right on real", "0:00:0"):
+        assert word in plain
+    assert all(len(line) <= 80 for line in re.split(r"[\r\n]+", plain))
+    frames = said.split("\x1b[1A")  # the view goes up by as many lines as it drew
+    assert len(frames) > 2
+    assert said.rstrip().endswith("checkpoints/a")
+    assert said.count("\x1b[?25l") == said.count("\x1b[?25h") == 1  # the cursor comes back
+    assert outcome(tmp_path / "checkpoints" / "a") == lab.reference(120)
+
+
+def test_the_live_view_fits_the_terminal(lab: Lab, tmp_path: Path) -> None:
+    code, said = on_terminal([*lab.tiny], tmp_path)
+    assert code == 0
+    redraws = [len(re.findall(r"\x1b\[1A", part)) for part in said.split("▀ ")]
+    longest = max(map(len, re.findall(r"(?:\x1b\[1A(?:\x1b\[2K)?)+", said)))
+    assert redraws
+    assert longest <= 23 * len("\x1b[1A\x1b[2K")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"TERM": "dumb"}, {"NO_COLOR": "1", "TERM": "dumb"}, {"TERM": "unknown"}]
+)
+def test_a_dumb_terminal_gets_plain_lines(
+    lab: Lab, tmp_path: Path, changes: dict[str, str]
+) -> None:
+    code, said = on_terminal([*lab.tiny], tmp_path, **changes)
+    assert code == 0
+    assert "\x1b" not in said
+    assert "▀" not in said
+    assert "step 60/60" in said
+    assert said.rstrip().endswith("checkpoints/a")
+
+
+def test_no_color_means_no_color(lab: Lab, tmp_path: Path) -> None:
+    code, said = on_terminal([*lab.tiny], tmp_path, NO_COLOR="1")
+    assert code == 0
+    colours = [word for word in re.findall(r"\x1b\[([0-9;]*)m", said) if word not in ("", "0")]
+    assert not [
+        word for word in colours if re.search(r"(^|;)([34][0-8]|9[0-7]|10[0-7])(;|$)", word)
+    ]
+    assert "60/60 steps" in ESCAPE.sub("", said)
+
+
+def test_quiet_and_json_are_quiet_on_a_terminal_too(lab: Lab, tmp_path: Path) -> None:
+    assert on_terminal([*lab.tiny, "-q"], tmp_path) == (0, "checkpoints/a\r\n")
+    code, said = on_terminal([*lab.tiny, "--json"], tmp_path)
+    assert (code, said[:1], "\x1b" in said) == (0, "{", False)
+
+
+def test_show_draws_a_run_in_colour(lab: Lab, tmp_path: Path) -> None:
+    code, said = on_terminal(["show", lab.finished], tmp_path)
+    assert code == 0
+    assert "▀" in said
+    assert "batch_size = 16" in said
+    assert said.rstrip().endswith(os.fspath(lab.finished))

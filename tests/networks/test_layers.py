@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from gancli.errors import ConfigError
+from gancli.networks.layers import ImageShape, Shape, build_layers
+
+IMAGE = ImageShape(channels=3, size=28)
+
+
+def build(*lines: str, shape: Shape = (2, 8, 8)) -> tuple[nn.Sequential, Shape]:
+    return build_layers(lines, shape, IMAGE, "generator")
+
+
+def shape_after(*lines: str, shape: Shape = (2, 8, 8)) -> Shape:
+    """Return the shape that a list claims, once the network has been held to it."""
+    module, claimed = build(*lines, shape=shape)
+    assert tuple(module(torch.zeros(2, *shape)).shape) == (2, *claimed)
+    return claimed
+
+
+def refusal(*lines: str, shape: Shape = (2, 8, 8)) -> str:
+    with pytest.raises(ConfigError) as caught:
+        build(*lines, shape=shape)
+    message = str(caught.value)
+    assert message.startswith(f"generator.layers[{len(lines) - 1}] '{lines[-1]}' ")
+    return message
+
+
+sizes, kernels, strides = st.integers(1, 12), st.integers(1, 6), st.integers(1, 4)
+
+
+@given(sizes, kernels, strides)
+def test_conv_same_divides_the_size_by_the_stride(size: int, kernel: int, stride: int) -> None:
+    assume(kernel >= stride and (stride > 1 or kernel % 2))
+    size *= stride
+    assume(kernel <= size)
+    line = f"conv 3 {kernel} stride={stride}"
+    assert shape_after(line, shape=(1, size, size)) == (3, size // stride, size // stride)
+
+
+@given(sizes, sizes, kernels, strides)
+def test_conv_valid_and_full_follow_their_formulas(
+    height: int, width: int, kernel: int, stride: int
+) -> None:
+    shape = (1, height, width)
+    full = tuple((n + kernel - 2) // stride + 1 for n in (height, width))
+    assert shape_after(f"conv 2 {kernel} stride={stride} pad=full", shape=shape) == (2, *full)
+    assume(kernel <= min(height, width))
+    valid = tuple((n - kernel) // stride + 1 for n in (height, width))
+    line = f"conv 2 {kernel} stride={stride} pad=valid"
+    assert shape_after(line, shape=shape) == (2, *valid)
+    assert shape_after(line.replace("valid", "0"), shape=shape) == (2, *valid)
+
+
+@given(sizes, sizes, kernels, strides)
+def test_conv_transpose_follows_its_formulas(
+    height: int, width: int, kernel: int, stride: int
+) -> None:
+    shape = (1, height, width)
+    line = f"conv_transpose 2 {kernel} stride={stride}"
+    valid = [(n - 1) * stride + kernel for n in (height, width)]
+    assert shape_after(f"{line} pad=valid", shape=shape) == (2, *valid)
+    if kernel >= stride and (stride > 1 or kernel % 2):
+        assert shape_after(line, shape=shape) == (2, height * stride, width * stride)
+    full = [n - 2 * (kernel - 1) for n in valid]
+    if min(full) >= 1:
+        assert shape_after(f"{line} pad=full", shape=shape) == (2, *full)
+    else:
+        assert "would leave no pixel" in refusal(f"{line} pad=full", shape=shape)
+
+
+@given(kernels, st.integers(0, 5), st.integers(6, 12))
+def test_pad_counts_pixels_on_each_side(kernel: int, pad: int, size: int) -> None:
+    assume(pad < kernel)
+    out = size + 2 * pad - kernel + 1
+    assert shape_after(f"conv 1 {kernel} pad={pad}", shape=(1, size, size)) == (1, out, out)
+
+
+@pytest.mark.parametrize(
+    ("lines", "shape", "claimed"),
+    [
+        (["dense 5"], (7,), (5,)),
+        (["dense 4 size/4 size/2"], (7,), (4, 7, 14)),
+        (["dense 4 6"], (7,), (4, 6)),
+        (["flatten", "dense 1"], (2, 8, 8), (1,)),
+        (["upsample 3"], (2, 8, 8), (2, 24, 24)),
+        (["reshape 8 4 4", "flatten", "reshape 2 8 8"], (2, 8, 8), (2, 8, 8)),
+        (["conv channels 1"], (2, 8, 8), (3, 8, 8)),
+        (["conv 4 3 stride=size/14"], (2, 8, 8), (4, 4, 4)),
+        (["batch_norm", "leaky_relu 0.2", "relu", "tanh", "sigmoid"], (2, 8, 8), (2, 8, 8)),
+        (["batch_norm", "dropout 0.5"], (9,), (9,)),
+        ([], (9,), (9,)),
+    ],
+)
+def test_the_shape_that_is_claimed_comes_out(
+    lines: list[str], shape: Shape, claimed: Shape
+) -> None:
+    assert shape_after(*lines, shape=shape) == claimed
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("relu", [0.0, 0.0, 2.0]),
+        ("leaky_relu 0.25", [-0.25, 0.0, 2.0]),
+        ("tanh", [-0.7616, 0.0, 0.9640]),
+        ("sigmoid", [0.2689, 0.5, 0.8808]),
+        ("dropout 0", [-1.0, 0.0, 2.0]),
+    ],
+)
+def test_activations_are_what_their_names_say(line: str, expected: list[float]) -> None:
+    module, _ = build(line, shape=(3,))
+    found = module(torch.tensor([[-1.0, 0.0, 2.0]]))
+    torch.testing.assert_close(found, torch.tensor([expected]), atol=1e-4, rtol=0)
+
+
+def test_dropout_drops_its_share_in_training_alone() -> None:
+    module, _ = build("dropout 0.3", shape=(100_000,))
+    torch.manual_seed(0)
+    ones = torch.ones(1, 100_000)
+    dropped = float((module(ones) == 0).float().mean())
+    assert 0.29 < dropped < 0.31
+    assert torch.equal(module.eval()(ones), ones)
+
+
+def test_upsample_repeats_pixels() -> None:
+    module, _ = build("upsample 2", shape=(1, 1, 2))
+    assert module(torch.tensor([[[[1.0, 2.0]]]])).tolist() == [[[[1, 1, 2, 2], [1, 1, 2, 2]]]]
+
+
+def test_reshape_and_flatten_keep_the_order() -> None:
+    def through(line: str, batch: Tensor) -> Tensor:
+        out: Tensor = build(line, shape=tuple(batch.shape[1:]))[0](batch)
+        return out
+
+    batch = torch.arange(24.0).reshape(2, 3, 2, 2)
+    assert torch.equal(through("reshape 3 2 2", through("flatten", batch)), batch)
+    assert torch.equal(through("flatten", batch)[1], torch.arange(12.0, 24.0))
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["relu", "convv 3 3"], "is no known layer; did you mean 'conv'? (known: batch_norm, conv"),
+        (["relu", "xyzzy"], "is no known layer (known: "),
+        (["relu", " "], "is empty; name a layer"),
+        (["dense 5"], "gets 2 x 8 x 8; put 'flatten' before it"),
+        (["flatten", "conv 3 3"], "gets 128 and needs an image; put 'reshape' before it"),
+        (["flatten", "upsample 2"], "needs an image"),
+        (["dense"], "needs 1 to 3 numbers, the shape of its output, and has 0 numbers"),
+        (["conv 3"], "needs filters and kernel, and has 1 numbers"),
+        (["conv 3 3 1"], "needs filters and kernel, and has 3 numbers"),
+        (["conv_transpose"], "needs filters and kernel, and has 0 numbers"),
+        (["upsample"], "needs a factor"),
+        (["leaky_relu"], "needs a slope"),
+        (["leaky_relu steep"], "has 'steep' where a number from 0 to 1 is needed"),
+        (["leaky_relu nan"], "has 'nan' where a number"),
+        (["dropout 1"], "has '1' where a number from 0 to 0.99 is needed"),
+        (["dropout -0.1"], "from 0 to 0.99"),
+        (["tanh 2"], "needs nothing, and has 1 numbers"),
+        (["flatten 2"], "needs nothing"),
+        (["batch_norm 2"], "needs nothing"),
+        (["conv three 3"], "has 'three' where a whole number is needed"),
+        (["conv 0 3"], "not a whole number of at least 1"),
+        (["conv -4 3"], "not a whole number of at least 1"),
+        (["conv size/3 3"], "has 'size/3', which is not a whole number"),
+        (["conv size/0 3"], "has 'size/0' where a whole number is needed"),
+        (["conv 1.5 3"], "has '1.5' where a whole number is needed"),
+        (["conv 3 9 pad=valid"], "gets 2 x 8 x 8, smaller than its kernel of 9"),
+        (["conv 3 4"], "cannot keep the size with a kernel of 4; use an odd one or pad="),
+        (["conv 3 2 stride=3"], "has a kernel of 2, smaller than its stride of 3"),
+        (["conv 3 3 pad=some"], "has pad=some; it is same, valid, full or a whole number"),
+        (["conv 3 3 pad=3"], "has pad=3; it is"),
+        (["conv 3 3 pad=1.5"], "has pad=1.5; it is"),
+        (["conv 3 3 pad=-1"], "has pad=-1; it is"),
+        (["conv 3 3 stride="], "has '' where a whole number is needed"),
+        (["conv 3 3 strid=2"], "has an option 'strid' that 'conv' does not know"),
+        (["tanh stride=2"], "has an option 'stride' that 'tanh' does not know"),
+        (["reshape 3 3"], "gets 2 x 8 x 8, which is 128 numbers, not 9"),
+        (["flatten", "dense 99999999999"], "not a whole number of at least 1"),
+        (["flatten", "dense 2000000000"], "would have 256,000,000,000 weights; gancli stops at"),
+        (["conv 2000000000 3"], "weights; gancli stops at"),
+        (["conv_transpose 2000000000 3"], "weights; gancli stops at"),
+        (["upsample 1" + "0" * 400], "not a whole number of at least 1"),
+        (["upsample " + "1" * 5000], "where a whole number is needed"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_a_line_that_does_not_fit_is_named(lines: list[str], words: str) -> None:
+    assert words in refusal(*lines)
+
+
+def test_a_list_of_too_many_weights_costs_no_memory() -> None:
+    assert "gancli stops at" in refusal("flatten", "dense 10000 10000", shape=(3, 28, 28))
+
+
+WORDS = [
+    *("3", "1", "0", "8", "99999", "1e9", "0.5", "nan", "size", "channels/3", "size/2", "\u00e9"),
+    *("pad=same", "pad=full", "pad=valid", "pad=2", "stride=2", "stride=9", "=", "a=", "\x00"),
+]
+NAMES = [
+    *("dense", "conv", "conv_transpose", "upsample", "flatten", "reshape", "batch_norm"),
+    *("dropout", "leaky_relu", "relu", "sigmoid", "tanh", "con"),
+]
+lines = st.lists(st.sampled_from(WORDS), max_size=4).flatmap(
+    lambda words: st.sampled_from(NAMES).map(lambda name: " ".join([name, *words]))
+)
+
+
+@settings(max_examples=400)
+@given(st.lists(lines | st.text(max_size=10), max_size=4), st.sampled_from([(5,), (2, 8, 8)]))
+def test_any_lines_make_a_network_or_a_config_error(layer_lines: list[str], shape: Shape) -> None:
+    try:
+        with torch.device("meta"):
+            module, claimed = build(*layer_lines, shape=shape)
+    except ConfigError as error:
+        assert str(error).startswith("generator.layers[")
+    else:
+        assert module(torch.zeros(2, *shape, device="meta")).shape == (2, *claimed)

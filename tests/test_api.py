@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import TINY
+
+import gancli
+from gancli import api, recipes
+from gancli.errors import ConfigError, DataError, GancliError
+from gancli.runs import Status
+
+
+def test_recipes_are_listed_in_order() -> None:
+    listed = gancli.list_recipes()
+    assert [recipe.name for recipe in listed] == sorted(recipes.names())
+    assert all(recipe.summary for recipe in listed)
+
+
+def test_a_request_becomes_a_config() -> None:
+    wanted = api.describe(digit=7, seed=3, settings={"training.steps": 5, "training.seed": 9})
+    assert (wanted.recipe, wanted.data.digit) == (recipes.ONE_CLASS, 7)
+    assert (wanted.training.seed, wanted.training.steps, wanted.training.epochs) == (3, 5, None)
+    assert api.describe().recipe == recipes.MANY_CLASSES
+    assert api.describe(settings={"data.digit": 3}).recipe == recipes.ONE_CLASS
+
+
+def test_a_path_of_data_means_the_same_from_anywhere(tmp_path: Path) -> None:
+    assert api.describe(data="some/pictures").data.source == str(tmp_path / "some" / "pictures")
+    assert api.describe(data="mnist").data.source == "mnist"
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"digit": 10}, "--digit 10 is out of range: MNIST has digits 0 to 9"),
+        ({"digit": -1}, "data.digit = -1 is out of range"),
+        ({"seed": 2**64}, "training.seed = 18446744073709551616 is out of range"),
+        ({"recipe": "digts"}, "did you mean 'digits'?"),
+        ({"settings": {"training.stpes": 3}}, "did you mean 'steps'?"),
+        ({"settings": {"data": 5, "data.digit": 3}}, "'data'"),
+    ],
+)
+def test_a_wrong_request_is_refused(request_: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        api.describe(**request_)
+    assert words in str(caught.value)
+
+
+def test_from_training_to_samples(tiny_data: Path) -> None:
+    settings = {key: value for key, value in TINY.items() if key != "recipe"}
+    outcome = gancli.train(
+        data=str(tiny_data), settings=settings, name="mine", runs_dir="runs", device="cpu"
+    )
+    assert (outcome.status, outcome.run.path) == (Status.FINISHED, Path("runs/mine"))
+    trained = gancli.load("mine", runs_dir="runs", device="cpu")
+    assert trained.sample(range(3)).shape == (3, 1, 8, 8)
+    made = gancli.sample(runs_dir="runs", n=2, out="two.npz", device="cpu")
+    assert (made.run, made.count) == ("mine", 2)
+    assert torch.get_num_threads() == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"training.batch_size": 49}, "training.batch_size = 49"),
+        ({"data.digit": 3}, "has 0 to 2"),
+        ({"data.holdout": 48}, "leaves nothing of the 48 images"),
+        ({"discriminator.layers": ["dense 1"]}, "put 'flatten' before it"),
+        ({"generator.layers": ["dense 1 8 9"]}, "and the image needs 1 x 8 x 8"),
+    ],
+)
+def test_what_does_not_fit_the_data_is_refused_before_anything_is_written(
+    tiny_data: Path, settings: dict[str, Any], words: str
+) -> None:
+    tiny = {key: value for key, value in TINY.items() if key != "recipe"}
+    with pytest.raises((ConfigError, DataError)) as caught:
+        gancli.train(data=str(tiny_data), settings={**tiny, **settings}, device="cpu")
+    assert words in str(caught.value)
+    assert list(Path().iterdir()) == []
+
+
+def test_labels_that_are_not_there_cannot_be_asked_for(tiny_data: Path) -> None:
+    alone = Path("alone.bin")
+    alone.write_bytes(tiny_data.read_bytes())
+    tiny = {key: value for key, value in TINY.items() if key != "recipe"}
+    with pytest.raises(ConfigError, match=r"data\.conditional = true needs labels"):
+        gancli.train(data="alone.bin", settings={**tiny, "data.conditional": True}, device="cpu")
+    outcome = gancli.train(data="alone.bin", settings=tiny, device="cpu", name="alone")
+    assert outcome.run.read_config().data.conditional is False
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is the device that must be missing")
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(GancliError, match=r"--device cuda: not on this machine; it has .*cpu"):
+        gancli.train(digit=7, device="cuda")

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import shutil
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny import TinyConfig, TrainRun
+
+import gancli
+from gancli import api, data, sampling
+from gancli.data.idx import read_idx
+from gancli.errors import ConfigError, StorageError
+from gancli.pictures.grid import make_grid, read_metadata
+from gancli.runs import RunDirectory
+
+
+@pytest.fixture
+def run(tiny_run: RunDirectory) -> RunDirectory:
+    return RunDirectory(Path(shutil.copytree(tiny_run.path, "checkpoints/tiny")))
+
+
+def drawn(run: RunDirectory, seeds: Any, **wanted: Any) -> Any:
+    return sampling.load(run.path).sample(seeds, **wanted).numpy()
+
+
+def pixels(path: Path) -> Any:
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def wrong(**wanted: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        api.sample("tiny", **wanted)
+    return str(caught.value)
+
+
+# PNG.
+
+
+def test_a_grid_is_the_images_of_its_seeds(run: RunDirectory) -> None:
+    made = api.sample("tiny", seeds=[4, 0, 9], grid=(1, 3), out="grid.png")
+    assert (made.path, made.count, made.run, made.step) == (Path("grid.png"), 3, "tiny", 12)
+    expected = make_grid(drawn(run, [4, 0, 9]), 3)
+    np.testing.assert_array_equal(pixels(made.path), np.asarray(expected))
+    assert read_metadata(made.path) == {
+        "run": "tiny",
+        "recipe": "tiny",
+        "seeds": "4,0,9",
+        "step": "12",
+        "version": gancli.__version__,
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "size", "name"),
+    [
+        ({}, (8, 3), "seeds-0-23.png"),  # eight rows of every class
+        ({"n": 5}, (2, 3), "seeds-0-4.png"),
+        ({"n": 10, "digit": 1}, (3, 4), "digit-1-seeds-0-9.png"),
+        ({"digit": 2}, (8, 8), "digit-2-seeds-0-63.png"),
+        ({"grid": (2, 5)}, (2, 5), "seeds-0-9.png"),
+        ({"interpolate": (3, 4)}, (1, 10), "from-3-to-4-in-10.png"),
+        ({"n": 4, "truncation": 0.5}, (2, 3), "seeds-0-3-truncation-0.5.png"),
+    ],
+    ids=str,
+)
+def test_by_default_a_grid_goes_among_the_samples_of_the_run(
+    run: RunDirectory, wanted: dict[str, Any], size: tuple[int, int], name: str
+) -> None:
+    made = api.sample("tiny", **wanted)
+    assert made.path == run.samples / name
+    rows, columns = size
+    assert pixels(made.path).shape == (rows * 10 + 2, columns * 10 + 2)
+
+
+def test_single_files_hold_one_seed_each(run: RunDirectory) -> None:
+    made = api.sample("tiny", seeds=[12, 3, 2**63 - 1], separate=True, out="folder")
+    names = sorted(path.name for path in made.path.iterdir())
+    assert names == [f"seed-{seed:019d}.png" for seed in (3, 12, 2**63 - 1)]
+    for name in names:
+        seed = int(name[5:-4])
+        np.testing.assert_array_equal(pixels(made.path / name), drawn(run, [seed])[0, 0])
+        about = read_metadata(made.path / name)
+        assert (about["seed"], about["run"], "seeds" in about) == (str(seed), "tiny", False)
+
+
+# NPZ and IDX.
+
+
+def test_npz_holds_images_labels_and_seeds_without_pickles(run: RunDirectory) -> None:
+    wanted = [*range(30), 7, 2**63 - 1]
+    api.sample("tiny", seeds=wanted, out="some.npz")
+    with np.load("some.npz") as archive:  # allow_pickle is False unless asked
+        found = {name: archive[name] for name in archive.files}
+    assert found["images"].dtype == found["labels"].dtype == np.uint8
+    np.testing.assert_array_equal(found["images"], drawn(run, wanted)[:, 0], strict=True)
+    assert found["labels"].tolist() == [seed % 3 for seed in wanted]
+    assert found["seeds"].tolist() == wanted
+    assert '"run": "tiny"' in str(found["about"])
+
+
+def test_npz_of_one_digit_knows_its_label(run: RunDirectory, tiny_digit_run: RunDirectory) -> None:
+    for name, wanted in ((tiny_digit_run.path, {}), (run.path, {"digit": 1})):
+        api.sample(name, n=4, out="some.npz", **wanted)
+        with np.load("some.npz") as archive:
+            assert archive["labels"].tolist() == [1] * 4
+
+
+def test_npz_of_an_interpolation_has_one_class_and_no_seeds(run: RunDirectory) -> None:
+    api.sample("tiny", interpolate=(4, 5), n=6, out="path.npz")
+    with np.load("path.npz") as archive:
+        assert archive["labels"].tolist() == [1] * 6
+        assert "seeds" not in archive.files
+        assert archive["images"].shape == (6, 8, 8)
+
+
+def test_idx_is_read_back_as_a_data_set(run: RunDirectory) -> None:
+    api.sample("tiny", n=30, out="some.idx")
+    np.testing.assert_array_equal(read_idx(Path("some.idx")), drawn(run, range(30))[:, 0])
+    splits = data.load("some.idx", image_size=8)
+    assert splits.train.labels is not None
+    np.testing.assert_array_equal(splits.train.images, drawn(run, range(30)))
+    assert splits.train.labels.tolist() == [seed % 3 for seed in range(30)]
+
+
+def test_colours_have_a_last_dimension_of_three(
+    tiny_config: TinyConfig, train_run: TrainRun
+) -> None:
+    run = train_run(tiny_config({"data.channels": 3}), Path("checkpoints/tiny")).run
+    expected = drawn(run, range(5)).transpose(0, 2, 3, 1)
+    assert expected.shape == (5, 8, 8, 3)
+    api.sample("tiny", n=5, out="some.npz")
+    api.sample("tiny", n=5, out="some.idx")
+    with np.load("some.npz") as archive:
+        np.testing.assert_array_equal(archive["images"], expected)
+    np.testing.assert_array_equal(read_idx(Path("some.idx")), expected)
+    loaded = data.load("some.idx", image_size=8, channels=3).train.images
+    np.testing.assert_array_equal(loaded, drawn(run, range(5)))
+    assert pixels(api.sample("tiny", n=4).path).shape[2] == 3
+
+
+@pytest.mark.parametrize("suffix", ["npz", "idx"])
+def test_many_samples_stream_in_bounded_memory(run: RunDirectory, suffix: str) -> None:
+    tracemalloc.start()
+    made = api.sample("tiny", n=50_000, out=f"many.{suffix}")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.path.stat().st_size > 50_000 * 64
+    assert peak < 2.5e6  # of Python and numpy; the images alone are 3.2 MB
+
+
+# What cannot be.
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ({"n": 0}, "-n 0 is out of range: it must be 1 to 10,000,000"),
+        ({"n": 10_000_001}, "-n 10000001 is out of range"),
+        ({"truncation": float("nan")}, "--truncation nan is out of range"),
+        ({"truncation": -0.1}, "--truncation -0.1 is out of range"),
+        ({"truncation": 2.1}, "it must be 0 to 2"),
+        ({"n": 7, "grid": (2, 3)}, "--grid 2x3 has no room for 7 samples"),
+        ({"grid": (0, 3)}, "--grid 0x3 is out of range"),
+        ({"seeds": []}, "--seeds names no seed"),
+        ({"seeds": [1, 2], "n": 3}, "-n 3 contradicts --seeds, which are 2"),
+        ({"seeds": [1], "interpolate": (1, 2)}, "leave --seeds out"),
+        ({"seeds": [0, -5, 3]}, "seed -5 is out of range"),
+        ({"seeds": [0, 2**63, 3]}, "seed 9223372036854775808 is out of range"),
+        ({"seeds": range(-1, 3)}, "seed -1 is out of range"),
+        ({"interpolate": (0, 2**64)}, "seed 18446744073709551616 is out of range"),
+        ({"digit": 3}, "tiny cannot draw --digit 3 on request; give --digit 0 to 2"),
+        ({"digit": -1}, "cannot draw --digit -1"),
+        ({"out": "a.jpg"}, "--out a.jpg: samples are written as .png, .npz, .idx"),
+        ({"out": "a"}, "--out a: samples are written as"),
+        ({"n": 10_001}, "a grid of 10,001 samples is too large to look at"),
+        ({"interpolate": (1, 2), "separate": True}, "--separate takes seeds"),
+    ],
+    ids=str,
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    run: RunDirectory, wanted: dict[str, Any], words: str
+) -> None:
+    assert words in wrong(**wanted)
+    assert not run.samples.exists() or not any(run.samples.iterdir())
+
+
+def test_a_missing_folder_is_named_and_a_failed_write_leaves_what_was_there(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StorageError, match=r"cannot write gone/a\.png: its folder does not exist"):
+        api.sample("tiny", out="gone/a.png")
+    for suffix in ("npz", "idx", "png"):
+        path = api.sample("tiny", n=3, out=f"a.{suffix}").path
+        before = path.read_bytes()
+
+        def refuse(*_: Any, **__: Any) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            patch.setattr("os.fsync", refuse)
+            with pytest.raises(StorageError, match="the disk is full"):
+                api.sample("tiny", n=9, out=path)
+        assert path.read_bytes() == before
+    left = sorted(path.name for path in Path().iterdir() if path.is_file())
+    assert left == ["a.idx", "a.labels.idx", "a.npz", "a.png"]

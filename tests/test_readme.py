@@ -1,0 +1,73 @@
+"""Every gancli command that the README shows is one that works."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import struct
+from pathlib import Path
+
+import pytest
+from commands import Lab, call, lab
+from PIL import Image
+
+__all__ = ["lab"]
+
+README = Path(__file__).parent.parent / "README.md"
+FENCE = re.compile(r"^```(?:sh|shell|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`(gancli [a-z][^`]*)`")
+
+
+def commands() -> list[str]:
+    """Return the commands of the README, from its blocks and from its sentences."""
+    text = README.read_text(encoding="utf-8")
+    found = []
+    for block in FENCE.findall(text):
+        for line in block.replace("\\\n", " ").splitlines():
+            # `for d in ...; do gancli train ... || ...; done` is a command too.
+            for match in re.finditer(r"(?:^|[;&|(]|\bdo|\$)\s*(?:\S*/)?(gancli [^;|&>#)]*)", line):
+                found.append(match[1].strip())
+    found += [" ".join(words.split()) for words in INLINE.findall(text)]
+    return list(dict.fromkeys(found))
+
+
+def test_the_readme_shows_every_command() -> None:
+    shown = {shlex.split(line)[1] for line in commands()}
+    assert shown >= {"train", "sample", "show", "animate", "evaluate", "recipes"}
+    assert len(commands()) >= 10
+
+
+@pytest.fixture
+def workplace(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A folder with the runs and files that the README talks about."""
+    monkeypatch.chdir(tmp_path)
+    run = lab.copy(lab.digit, Path("checkpoints"))
+    run.rename(run.with_name("digit-7")) if run.name != "digit-7" else None
+    lab.copy(lab.conditional, Path("checkpoints")).rename("checkpoints/all-digits")
+    Path("checkpoints/digit-7/run.json").touch()  # the newest
+    for name in ("my-pictures", "pictures"):
+        for label in ("a", "b"):
+            (Path(name) / label).mkdir(parents=True)
+            for number in range(64):
+                Image.new("L", (28, 28), number).save(f"{name}/{label}/{number}.png")
+    pixels = bytes(64 * 28 * 28)
+    header = struct.pack(">HBB3I", 0, 8, 3, 64, 28, 28)
+    Path("images.idx").write_bytes(header + pixels)
+    Path("mine.toml").write_text('extends = "digit"\n')
+    return tmp_path
+
+
+@pytest.mark.parametrize("line", commands())
+def test_a_command_of_the_readme_works(workplace: Path, line: str) -> None:
+    words = shlex.split(line.replace("$d", "7").replace("RUN", "digit-7"), comments=True)[1:]
+    if words[0] == "train":
+        words += ["--dry-run", "--threads", "1"]
+        if "--resume" in words:
+            (workplace / "checkpoints/digit-7/run.json").touch()
+    elif words[0] == "evaluate" and "-n" not in words:
+        words += ["-n", "1100"]
+    elif words[0] == "sample" and "-n" in words:
+        words[words.index("-n") + 1] = "12"
+    done = call(*words)
+    assert done.code == 0, done.stderr
+    assert done.stdout

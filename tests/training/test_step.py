@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import TinyConfig
+from torch import Tensor, nn
+
+from gancli import session
+from gancli.config import RunConfig
+from gancli.errors import TrainingError
+from gancli.latents import draw_latents
+from gancli.losses import LOSSES
+from gancli.training.state import FIGURES, TrainState, create
+from gancli.training.step import cosine, train_step
+
+CPU = torch.device("cpu")
+SGD = {
+    "generator_optimizer.name": "sgd",
+    "discriminator_optimizer.name": "sgd",
+    "generator_optimizer.lr": 0.25,
+    "discriminator_optimizer.lr": 0.5,
+}
+
+
+def resolved(tiny_config: TinyConfig, changes: dict[str, Any]) -> RunConfig:
+    return session.resolve(tiny_config(changes), classes=3)
+
+
+def batches(count: int = 1, seed: int = 0) -> list[tuple[Tensor, Tensor | None]]:
+    random = torch.Generator().manual_seed(seed)
+    images = torch.rand(count, 8, 1, 8, 8, generator=random) * 2 - 1
+    return [(image, torch.arange(8) % 3) for image in images]
+
+
+def weights(network: nn.Module) -> Tensor:
+    return torch.cat([weight.detach().flatten() for weight in network.parameters()])
+
+
+def train_by_the_book(
+    state: TrainState, real: Tensor, labels: Tensor, config: RunConfig, progress: float
+) -> dict[str, float]:
+    """Do what a step of gradient descent on both losses does, the long way round."""
+    game, settings, random = LOSSES[config.loss.name], config.loss, state.random
+    generator, discriminator = state.generator, state.discriminator
+    fall = cosine(1, settings.penalty_final, progress)
+
+    def slopes(images: Tensor) -> Tensor:
+        images = images.detach().clone().requires_grad_()
+        (slope,) = torch.autograd.grad(
+            discriminator(images, labels).sum(), images, create_graph=True
+        )
+        return slope.flatten(1).norm(dim=1)
+
+    def descend(loss: Tensor, network: nn.Module, rate: float) -> float:
+        gradients = torch.autograd.grad(loss, list(network.parameters()))
+        with torch.no_grad():
+            for weight, gradient in zip(network.parameters(), gradients, strict=True):
+                weight.sub_(rate * gradient)
+        return torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
+
+    latents = draw_latents(8, config.latent, random)
+    fake = generator(latents, labels).detach()
+    real_logits, fake_logits = discriminator(real, labels), discriminator(fake, labels)
+    adversarial = game.discriminator(real_logits, fake_logits)
+    loss = adversarial
+    loss = loss + fall * settings.r1 / 2 * slopes(real).square().mean()
+    loss = loss + fall * settings.r2 / 2 * slopes(fake).square().mean()
+    if settings.gradient_penalty:
+        fraction = torch.rand(8, 1, 1, 1, generator=random)
+        between = fraction * real + (1 - fraction) * fake
+        loss = loss + settings.gradient_penalty * (slopes(between) - 1).square().mean()
+    d_norm = descend(loss, discriminator, cosine(0.5, 0.5, progress))
+    if not config.training.reuse_fakes:
+        latents = draw_latents(8, config.latent, random)
+    g_loss = game.generator(
+        discriminator(generator(latents, labels), labels), discriminator(real, labels)
+    )
+    g_norm = descend(g_loss, generator, 0.25)
+    return {
+        "d_loss": adversarial.item(),
+        "g_loss": g_loss.item(),
+        "d_accuracy_real": (real_logits > 0).float().mean().item(),
+        "d_accuracy_fake": (fake_logits < 0).float().mean().item(),
+        "d_logit_real": real_logits.mean().item(),
+        "d_logit_fake": fake_logits.mean().item(),
+        "d_gradient_norm": d_norm,
+        "g_gradient_norm": g_norm,
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"loss.name": name} for name in LOSSES),
+        {"loss.name": "relativistic", "loss.r1": 0.7, "loss.r2": 0.3},
+        {"loss.r1": 2.0, "loss.penalty_final": 0.1},
+        {"loss.name": "wasserstein", "loss.gradient_penalty": 10.0},
+        {"loss.name": "wasserstein", "loss.gradient_penalty": 1.0, "loss.r2": 1.0},
+        {"training.reuse_fakes": False},
+        {"latent.law": "uniform"},
+    ],
+    ids=str,
+)
+def test_a_step_does_what_the_book_says(tiny_config: TinyConfig, changes: dict[str, Any]) -> None:
+    config = resolved(tiny_config, {**SGD, **changes})
+    ours, theirs = create(config, CPU), create(config, CPU)
+    ((real, labels),) = batches()
+    assert labels is not None
+    figures = train_step(ours, [(real.clone(), labels)], config, 0.3)
+    expected = train_by_the_book(theirs, real, labels, config, 0.3)
+    assert tuple(expected) == FIGURES
+    torch.testing.assert_close(
+        figures.double(), torch.tensor(list(expected.values())).double(), rtol=1e-4, atol=1e-5
+    )
+    for name in ("generator", "discriminator"):
+        one, two = weights(getattr(ours, name)), weights(getattr(theirs, name))
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+        assert not torch.equal(one, weights(getattr(create(config, CPU), name)))
+    assert torch.equal(ours.random.get_state(), theirs.random.get_state())
+
+
+def test_d_learns_as_often_as_asked(tiny_config: TinyConfig) -> None:
+    """With Adam a first step moves every weight that learns by its learning rate, or so."""
+    config = resolved(tiny_config, {"training.d_steps": 3})
+    state = create(config, CPU)
+    train_step(state, batches(3), config, 0.0)
+    for optimizer, steps in ((state.discriminator_optimizer, 3), (state.generator_optimizer, 1)):
+        assert {int(moments["step"]) for moments in optimizer.state.values()} == {steps}
+
+
+def test_adam_starts_with_steps_of_its_learning_rate(tiny_config: TinyConfig) -> None:
+    config = resolved(tiny_config, {"generator_optimizer.lr": 1e-3})
+    state = create(config, CPU)
+    before = weights(state.generator)
+    train_step(state, batches(), config, 0.0)
+    moved = (weights(state.generator) - before).abs()
+    assert 0.9e-3 < moved.median() < 1.0001e-3
+    assert moved.max() < 1.01e-3
+
+
+def test_the_average_follows_at_its_half_life(tiny_config: TinyConfig) -> None:
+    config = resolved(tiny_config, {"generator.ema_half_life": 2.0})
+    state = create(config, CPU)
+    assert state.average is not None
+    expected = weights(state.generator)
+    for step, keep in enumerate([0.5, 0.5**0.5, 0.5**0.5]):
+        train_step(state, batches(seed=step), config, 0.0)
+        state.step += 1
+        expected = keep * expected + (1 - keep) * weights(state.generator)
+        torch.testing.assert_close(weights(state.average), expected, rtol=1e-5, atol=1e-7)
+    assert not any(weight.requires_grad for weight in state.average.parameters())
+    assert state.shown is state.average
+
+
+def test_the_average_takes_the_statistics_of_batches_over(tiny_config: TinyConfig) -> None:
+    layers = ["dense 4 8 8", "batch_norm", "conv 1 3", "tanh"]
+    config = resolved(tiny_config, {"generator.layers": layers})
+    state = create(config, CPU)
+    assert state.average is not None
+    train_step(state, batches(), config, 0.0)
+    buffers = dict(state.generator.named_buffers())
+    assert len(buffers) == 3
+    for name, buffer in state.average.named_buffers():
+        assert torch.equal(buffer, buffers[name])
+    assert int(buffers["body.1.num_batches_tracked"]) == 1
+
+
+def test_without_a_half_life_there_is_no_average(tiny_config: TinyConfig) -> None:
+    state = create(resolved(tiny_config, {"generator.ema_half_life": 0}), CPU)
+    assert state.average is None
+    assert state.shown is state.generator
+
+
+@pytest.mark.parametrize(("progress", "rate"), [(0.0, 1e-2), (0.5, 0.55e-2), (1.0, 1e-3)])
+def test_learning_rates_fall_on_a_cosine(
+    tiny_config: TinyConfig, progress: float, rate: float
+) -> None:
+    changes = {"generator_optimizer.lr": 1e-2, "generator_optimizer.lr_final": 1e-3}
+    config = resolved(tiny_config, changes)
+    state = create(config, CPU)
+    train_step(state, batches(), config, progress)
+    assert state.generator_optimizer.param_groups[0]["lr"] == pytest.approx(rate)
+    assert state.discriminator_optimizer.param_groups[0]["lr"] == 1e-3  # without an end: constant
+
+
+@given(st.floats(-10, 10), st.floats(-10, 10), st.floats(0, 1))
+def test_the_cosine_stays_between_its_ends(start: float, end: float, progress: float) -> None:
+    value = cosine(start, end, progress)
+    assert min(start, end) - 1e-9 <= value <= max(start, end) + 1e-9
+    assert value + cosine(start, end, 1 - progress) == pytest.approx(start + end, abs=1e-9)
+    assert cosine(start, end, 0) == pytest.approx(start, abs=1e-12)
+    assert cosine(start, end, 1) == pytest.approx(end, abs=1e-12)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_stops_before_a_weight_moves(
+    tiny_config: TinyConfig, value: float
+) -> None:
+    config = resolved(tiny_config, {})
+    state = create(config, CPU)
+    state.step = 41
+    before = weights(state.generator), weights(state.discriminator)
+    ((real, labels),) = batches()
+    real[3, 0, 2, 2] = value
+    with pytest.raises(TrainingError) as caught:
+        train_step(state, [(real, labels)], config, 0.0)
+    assert "the loss of the discriminator is nan at step 42" in str(caught.value)
+    assert torch.equal(weights(state.generator), before[0])
+    assert torch.equal(weights(state.discriminator), before[1])
+
+
+def test_both_networks_can_learn_again_after_a_step(tiny_config: TinyConfig) -> None:
+    config = resolved(tiny_config, {})
+    state = create(config, CPU)
+    train_step(state, batches(), config, 0.0)
+    for network in (state.generator, state.discriminator):
+        assert all(weight.requires_grad for weight in network.parameters())
+
+
+def test_statistics_of_real_and_fake_batches_do_not_mix(tiny_config: TinyConfig) -> None:
+    """With batch norm in D, its figures are those of one kind of image at a time."""
+    layers = ["flatten", "batch_norm", "dense 1"]
+    config = resolved(tiny_config, {**SGD, "discriminator.layers": layers})
+    state, twin = create(config, CPU), create(config, CPU)
+    ((real, labels),) = batches()
+    figures = dict(zip(FIGURES, train_step(state, [(real, labels)], config, 0.0), strict=True))
+    expected = twin.discriminator.train()(real, labels).mean()
+    torch.testing.assert_close(figures["d_logit_real"], expected.detach())
