@@ -19,6 +19,8 @@ from gancli.observing import Observer
 from gancli.pictures.frames import list_frames, read_frame
 from gancli.pictures.grid import make_grid
 from gancli.runs import RunDirectory, Status
+from gancli.training import loop
+from gancli.training.step import train_step
 
 SGD = {"generator_optimizer.name": "sgd", "discriminator_optimizer.name": "sgd"}
 WITH_DROPOUT = {
@@ -175,6 +177,21 @@ def test_the_log_tells_every_interval_once(tiny_run: RunDirectory) -> None:
         assert record["g_gradient_norm"] > 0
 
 
+def test_schedules_keep_their_full_length(
+    tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress: list[float] = []
+
+    def noting(*arguments: Any) -> torch.Tensor:
+        progress.append(arguments[-1])
+        return train_step(*arguments)
+
+    monkeypatch.setattr(loop, "train_step", noting)
+    train_run(tiny_config(), Path("run"), observer=StopAfter(5))
+    train_run(tiny_config(), Path("run"))
+    assert progress == [step / 12 for step in range(12)]
+
+
 # What a rerun does.
 
 
@@ -204,6 +221,18 @@ def test_a_damaged_state_falls_back_to_the_one_before(
     assert "falling back to the checkpoint before it" in watching.warnings[0]
     assert run.read_status()["sessions"][-1]["first_step"] == 6
     assert content(outcome.run) == expected
+
+
+def test_a_damaged_state_does_not_outlive_the_fallback(
+    tiny_config: TinyConfig, train_run: TrainRun
+) -> None:
+    run = RunDirectory(Path("run"))
+    for steps in (4, 3):
+        train_run(tiny_config(), run.path, observer=StopAfter(steps))
+    flip_a_bit(checkpoints.states(run.path)[0])
+    train_run(tiny_config(), run.path, observer=StopAfter(1))
+    assert [checkpoints.step_of(path) for path in checkpoints.states(run.path)] == [5, 4]
+    assert sampling.load(run.path).step == 5
 
 
 def test_without_a_whole_state_nothing_is_lost_or_trained(
