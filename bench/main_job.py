@@ -57,10 +57,8 @@ def main() -> None:
             )
         print(f"animate: {seconds:.1f} s")
         if len(digits) > 1:
-            together, _ = timed(
-                [*GANCLI, "train", "--digit", arguments.digits, "--jobs", "2", "--quiet"]
-                + ["--runs-dir", "jobs"]
-            )
+            jobs = "--jobs 2 --quiet --runs-dir jobs".split()
+            together, _ = timed([*GANCLI, "train", "--digit", arguments.digits, *jobs])
             in_turn = sum(seconds for seconds, _ in single.values())
             print(
                 f"--digit {arguments.digits} --jobs 2: {together:.1f} s against {in_turn:.1f} s "

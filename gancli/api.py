@@ -61,6 +61,8 @@ def describe(
         recipe = recipes.MANY_CLASSES if changes.get("data.digit") is None else recipes.ONE_CLASS
     source = changes.get("data.source")
     if isinstance(source, str) and source != "mnist":
+        if not source.isprintable():
+            raise ConfigError(f"--data {source!r}: the name has signs that no config can hold")
         # A path counts from where the command is given, and must mean the same from anywhere.
         changes["data.source"] = str(Path(source).expanduser().resolve())
     config = recipes.build(recipes.read(recipe), changes, f"recipe '{recipe}'")

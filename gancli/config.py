@@ -145,7 +145,7 @@ class TrainingConfig:
 class RecordConfig:
     """What a run writes down while it trains."""
 
-    frame_every: float = _option(1.0, "epochs from frame to frame", above=0, high=1e7)
+    frame_every: float = _option(1.0, "epochs from frame to frame", low=1e-3, high=1e7)
     frame_rows: int = _option(8, "rows of samples in a frame", low=1, high=64)
     frame_columns: int | Auto = _option(
         "auto", "samples in a row; auto: 8, or one a class", low=1, high=64

@@ -92,10 +92,9 @@ def _show_one(run: RunDirectory, output: Output) -> None:
         output.say(config.to_toml().rstrip())
         output.say("")
         for session in status.get("sessions", []):
-            output.say(
-                f"steps {session['first_step']} to {session['last_step']} in "
-                f"{session['seconds']:.1f} s, {session['images_per_second']:,.0f} images/s"
-            )
+            first, last = session.get("first_step"), session.get("last_step")
+            seconds, speed = session.get("seconds"), session.get("images_per_second")
+            output.say(f"steps {first} to {last} in {seconds} s, {speed} images/s")
     if log:
         from gancli.cli.live import figures_line  # noqa: PLC0415 - imports rich
 

@@ -121,6 +121,9 @@ def load(
             f"no data at '{source}': give {', '.join(CATALOGUE)}, an IDX file or a folder"
             f"{did_you_mean(source, CATALOGUE)}"
         )
+    if train.labels is not None and len(torch.unique(train.labels)) == 1:
+        # One class is none to tell apart, whatever its number: samples of one digit, say.
+        train, test = ImageSet(train.images, None), test and ImageSet(test.images, None)
     classes = _count_classes(train, test, source)
     if holdout >= len(train):
         raise DataError(
