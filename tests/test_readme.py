@@ -25,8 +25,8 @@ def commands() -> list[str]:
     for block in FENCE.findall(text):
         for line in block.replace("\\\n", " ").splitlines():
             # `for d in ...; do gancli train ... || ...; done` is a command too.
-            for match in re.finditer(r"(?:^|[;&|(]|\bdo|\$)\s*(?:\S*/)?(gancli [^;|&>#)]*)", line):
-                found.append(match[1].strip())
+            matches = re.finditer(r"(?:^|[;&|(]|\bdo|\$)\s*(?:\S*/)?(gancli [^;|&>#)]*)", line)
+            found += [match[1].strip() for match in matches]
     found += [" ".join(words.split()) for words in INLINE.findall(text)]
     return list(dict.fromkeys(found))
 

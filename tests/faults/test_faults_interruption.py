@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import signal
@@ -33,7 +34,7 @@ from commands import (
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Unix signals")
 
-KILLS = int(os.environ.get("GANCLI_KILLS", "5"))
+KILLS = int(os.environ.get("GANCLI_KILLS", "6"))
 ENDLESS = ["--steps", "1000000"]
 RUN = Path("checkpoints/a")
 
@@ -43,14 +44,16 @@ def trains(run: Path, step: int = 0) -> bool:
     return any(int(path.name[6:15]) > step for path in run.glob("state-*.sha256"))
 
 
-@pytest.mark.parametrize("chain", range(max(1, KILLS // 5)))
+@pytest.mark.parametrize("chain", range(max(2, math.ceil(KILLS / 3))))
 def test_killed_at_random_moments_a_run_ends_as_if_it_never_was(
     lab: Lab, chain: int, tmp_path: Path
 ) -> None:
     moments = random.Random(chain)
-    words = [*lab.tiny, "--steps", 300, "--quiet"]
+    # Saved after every step, or so rarely that log and frames are ahead of the checkpoint.
+    every = ["--set", f"record.checkpoint_every_seconds={chain % 2 / 10}"]
+    words = [*lab.tiny, "--steps", 300, "--quiet", *every]
     survived = 0
-    for _ in range(5):
+    for _ in range(3):
         with started(*words, cwd=tmp_path) as running:
             if moments.random() < 0.8:  # the other moments are imports and the first writes
                 wait_until((RUN / ".holder.json").exists, running)
@@ -62,7 +65,7 @@ def test_killed_at_random_moments_a_run_ends_as_if_it_never_was(
                 survived += 1
     assert survived <= 1, "the run is too short to be killed"
     assert made(*words).made == RUN
-    assert outcome(RUN) == lab.reference(300)
+    assert outcome(RUN) == outcome(made(*words, "--runs-dir", "whole").made)
     assert leftovers(RUN) == []
 
 
@@ -139,12 +142,12 @@ def test_a_background_job_of_a_script_hears_ctrl_c(lab: Lab, tmp_path: Path) -> 
 
 
 def test_a_pause_and_a_resume_equal_one_run(lab: Lab, tmp_path: Path) -> None:
-    words = [*lab.tiny, "--steps", 200]
-    paused = made(*words, "--max-seconds", 0.3, "--json").json
+    words = [*lab.tiny, "--steps", 100]
+    paused = made(*words, "--max-seconds", 0.1, "--json").json
     assert paused["status"] == "paused"
-    assert 1 <= paused["step"] < 200
+    assert 1 <= paused["step"] < 100
     assert made("show", "a", "--json").json["status"] == "paused"
-    assert made("train", "--resume", "a", "--max-seconds", 0.3).next[:3] == [
+    assert made("train", "--resume", "a", "--max-seconds", 0.1).next[:3] == [
         *("gancli", "train", "--resume")
     ]
     assert made("train", "--resume", "a", "--json").json["status"] == "finished"
@@ -153,10 +156,12 @@ def test_a_pause_and_a_resume_equal_one_run(lab: Lab, tmp_path: Path) -> None:
 
 RACES = """
 import json, os, signal, sys
-import gancli.cli.live, gancli.session, torch
+import gancli.cli.app, gancli.cli.live, gancli.session, torch
 from gancli.cli import main
 
+# Once for all the children: the first optimiser imports half of torch.
 torch.set_num_threads(1)
+torch.optim.Adam([torch.zeros(1, requires_grad=True)])
 results = []
 for race in range(10):
     ready, go = os.pipe()
@@ -169,7 +174,10 @@ for race in range(10):
                 os.dup2(os.open(f"{name}-{os.getpid()}", os.O_WRONLY | os.O_CREAT), number)
             sys.argv += ["--name", f"race-{race}"]
             os.read(ready, 1)  # returns for both at once, when the pipe is closed
-            main()
+            try:
+                main()
+            except SystemExit as end:
+                os._exit(end.code)  # an exit in good order would take torch a second
         children.append(child)
     os.close(ready)
     os.close(go)
@@ -260,7 +268,7 @@ def test_a_signal_to_jobs_saves_every_run(lab: Lab, tmp_path: Path, number: int)
     assert "tiny-three-digit-2: not begun" in done.stderr
 
 
-@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, 0.0), (signal.SIGTERM, 0.7)])
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, 0.1), (signal.SIGTERM, 0.7)])
 def test_a_signal_while_jobs_start_is_no_failure(
     lab: Lab, tmp_path: Path, number: int, seconds: float
 ) -> None:
@@ -290,7 +298,7 @@ def test_two_signals_to_jobs_leave_at_once(lab: Lab, tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
 def test_a_killed_worker_takes_one_run_with_it(lab: Lab, tmp_path: Path) -> None:
     names = [Path(f"checkpoints/tiny-three-digit-{digit}") for digit in range(3)]
-    words = [*jobs(lab), "--steps", 300]
+    words = [*jobs(lab), "--steps", 150]
     with started(*words, "--json", cwd=tmp_path) as running:
         wait_until(lambda: trains(names[0]), running)
         holder = json.loads((names[0] / ".holder.json").read_text())["pid"]
