@@ -391,6 +391,6 @@ def test_any_bytes_are_toml_or_a_config_error(content: bytes) -> None:
     ],
 )
 def test_label_ranges_are_checked(settings: Table, words: str) -> None:
-    with pytest.raises(ConfigError, match="loss.") as caught:
+    with pytest.raises(ConfigError, match=r"loss\.") as caught:
         recipes.build(recipes.read("digit"), settings, "here")
     assert words in str(caught.value)
