@@ -8,10 +8,11 @@ from PIL import Image, ImageStat
 from torch import Tensor
 
 from gancli import api, recipes
+from gancli.errors import ConfigError
 from gancli.losses import cross_entropy
 from gancli.networks import build_discriminator, build_generator, has_batch_statistics
 from gancli.networks.layers import ImageShape, build_layers
-from gancli.runs import Status
+from gancli.runs import Status, default_name
 from gancli.session import resolve
 
 REPORTS = [name for name in recipes.names() if name[0] == "r" and name[1].isdigit()]
@@ -143,3 +144,12 @@ def test_smoothing_makes_exact_matches_impossible_and_leaves_accuracy(tmp_path: 
     for smoothed, record in zip(outcome.run.read_log(), plain.run.read_log(), strict=True):
         assert smoothed["d_match_real"] == smoothed["d_match_fake"] == 0
         assert record["d_match_real"] == record["d_accuracy_real"] > 0
+
+
+def test_a_preview_is_a_run_of_its_own() -> None:
+    config = api.describe("r2-6-final", preview=True)
+    assert config.training.epochs == config.preview_epochs == 10
+    assert default_name(config, preview=True) == "r2-6-final-preview"
+    assert default_name(api.describe("r2-6-final")) == "r2-6-final"
+    with pytest.raises(ConfigError, match="short enough"):
+        api.describe("digit", digit=7, preview=True)
