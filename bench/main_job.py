@@ -57,7 +57,7 @@ def main() -> None:
             )
         print(f"animate: {seconds:.1f} s")
         if len(digits) > 1:
-            jobs = "--jobs 2 --quiet --runs-dir jobs".split()
+            jobs = ["--jobs", "2", "--quiet", "--runs-dir", "jobs"]
             together, _ = timed([*GANCLI, "train", "--digit", arguments.digits, *jobs])
             in_turn = sum(seconds for seconds, _ in single.values())
             print(

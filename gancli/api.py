@@ -39,6 +39,7 @@ def describe(
     seed: int | None = None,
     data: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    preview: bool = False,
 ) -> RunConfig:
     """Return the config that a request amounts to, with ``auto`` where data or machine decide.
 
@@ -48,6 +49,7 @@ def describe(
         seed: of everything random.
         data: a name of the catalogue, an IDX file or a folder.
         settings: dotted config keys and their values.
+        preview: give it the length of the recipe's preview.
 
     Raises:
         ConfigError: an unknown recipe or key, or a wrong value.
@@ -65,7 +67,12 @@ def describe(
             raise ConfigError(f"--data {source!r}: the name has signs that no config can hold")
         # A path counts from where the command is given, and must mean the same from anywhere.
         changes["data.source"] = str(Path(source).expanduser().resolve())
-    config = recipes.build(recipes.read(recipe), changes, f"recipe '{recipe}'")
+    found = recipes.read(recipe)
+    if preview:
+        if "preview_epochs" not in found.table:
+            raise ConfigError(f"--preview: recipe '{recipe}' has none; it is short enough as it is")
+        changes["training.epochs"] = found.table["preview_epochs"]
+    config = recipes.build(found, changes, f"recipe '{recipe}'")
     if config.data.source == "mnist" and config.data.digit not in (None, *DIGITS):
         raise ConfigError(f"--digit {config.data.digit} is out of range: MNIST has digits 0 to 9")
     return config

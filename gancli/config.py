@@ -25,7 +25,9 @@ Table = dict[str, Any]
 Auto = Literal["auto"]
 
 LOSSES = ("minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic")
+OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam")
 LARGEST_SEED = 2**63 - 1
+DESCRIPTIVE = ("summary", "report", "preview_epochs")
 _MOST_STEPS = 10**9
 
 
@@ -92,6 +94,9 @@ class DiscriminatorConfig:
 
     layers: tuple[str, ...] = _option((), "layer list, from image to one logit")
     init: str = _option("default", "law of the first weights: default, he, or normal STD")
+    input_noise: float = _option(
+        0.0, "spread of noise on all that D sees; falls to 0 over the run", low=0, high=1e3
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +104,12 @@ class LossConfig:
     """What the two networks minimise."""
 
     name: str = _option("non-saturating", "the adversarial loss", choices=LOSSES)
+    real_labels: tuple[float, ...] = _option(
+        (1.0, 1.0), "cross-entropy: real labels are drawn from this range", low=0, high=2
+    )
+    fake_labels: tuple[float, ...] = _option(
+        (0.0, 0.0), "cross-entropy: fake labels are drawn from this range", low=0, high=2
+    )
     r1: float = _option(0.0, "weight gamma of gamma/2 |grad D|^2 on real images", low=0)
     r2: float = _option(0.0, "weight gamma of gamma/2 |grad D|^2 on fakes", low=0)
     penalty_final: float = _option(
@@ -116,13 +127,17 @@ class LossConfig:
 class OptimizerConfig:
     """How one network's weights move."""
 
-    name: str = _option("adam", "the rule", choices=("adam", "sgd"))
+    name: str = _option("adam", "the rule", choices=OPTIMIZERS)
     lr: float = _option(1e-3, "learning rate at the start", above=0, high=1e3)
     lr_final: float | None = _option(
         None, "learning rate at the end, on a cosine; left out: constant", low=0, high=1e3
     )
     beta1: float = _option(0.5, "Adam: memory of the gradient", low=0, high=0.999999)
     beta2: float = _option(0.99, "Adam: memory of its square", low=0, high=0.999999)
+    momentum: float = _option(
+        0.9, "momentum and Nesterov: memory of the gradient", low=0, high=0.999999
+    )
+    weight_decay: float = _option(0.0, "weight of the L2 penalty on the weights", low=0, high=1e3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +152,15 @@ class TrainingConfig:
     )
     d_steps: int = _option(1, "updates of D for each update of G", low=1, high=100)
     reuse_fakes: bool = _option(True, "G learns from the fakes that D has just seen")
+    generator_batch_size: int | None = _option(
+        None,
+        "fakes of its own that G learns from; left out: as many as real images",
+        low=1,
+        high=1_000_000,
+    )
+    unrolled_steps: int = _option(
+        0, "updates of D that G looks ahead (unrolled GAN)", low=0, high=20
+    )
     threads: int | Auto = _option("auto", "CPU threads", low=1, high=1024)
     seed: int = _option(0, "of weights, latents, data order", low=0, high=LARGEST_SEED)
 
@@ -165,6 +189,10 @@ class RunConfig:
 
     recipe: str = _option("", "the recipe's name")
     summary: str = _option("", "its idea in a few words")
+    report: str = _option("", "the report it comes from")
+    preview_epochs: float | None = _option(
+        None, "length of `--preview`: at most three minutes on two cores", above=0, high=1e7
+    )
     data: DataConfig = DataConfig()
     latent: LatentConfig = LatentConfig()
     generator: GeneratorConfig = GeneratorConfig()
@@ -278,7 +306,7 @@ def differences(ours: RunConfig, theirs: RunConfig) -> dict[str, tuple[Any, Any]
         for key in known_keys()
         if mine.get(key) != other.get(key)
         and "auto" not in (mine.get(key), other.get(key))
-        and key != "summary"
+        and key not in DESCRIPTIVE
     }
 
 
@@ -338,6 +366,11 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
         elif option == tuple[str, ...]:
             if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
                 return tuple(value)
+        elif option == tuple[float, ...]:
+            if isinstance(value, list | tuple) and all(
+                type(item) in (int, float) for item in value
+            ):
+                return tuple(float(item) for item in value)
         elif option is float and isinstance(value, int) and not isinstance(value, bool):
             try:
                 return float(value)
@@ -349,11 +382,16 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
 
 
 def _type_name(options: tuple[Any, ...]) -> str:
-    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    names = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "a text",
+        tuple[str, ...]: "a list of texts",
+        tuple[float, ...]: "a list of numbers",
+    }
     words = [
-        f"'{typing.get_args(option)[0]}'"
-        if typing.get_origin(option) is Literal
-        else names.get(option, "a list of texts")
+        f"'{typing.get_args(option)[0]}'" if typing.get_origin(option) is Literal else names[option]
         for option in options
         if option is not types.NoneType
     ]
@@ -374,6 +412,9 @@ def _check_range(value: Any, rules: Mapping[str, Any], where: str) -> None:
             f"{where} = '{value}' is not one of {', '.join(rules['choices'])}"
             f"{did_you_mean(value, rules['choices'])}"
         )
+    if isinstance(value, tuple):
+        for entry in value:
+            _check_range(entry, rules, where)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     low, high, above = rules["low"], rules["high"], rules["above"]
@@ -400,8 +441,24 @@ def _check_together(config: RunConfig, where: str) -> None:
         raise ConfigError(
             f"{where}: data.conditional needs more than one class, and data.digit leaves one"
         )
+    _check_labels(config.loss, where)
     if training.images_per_epoch is not None and training.images_per_epoch < training.batch_size:
         raise ConfigError(
             f"{where}: training.images_per_epoch = {training.images_per_epoch} is smaller than "
             f"training.batch_size = {training.batch_size}"
         )
+
+
+def _check_labels(loss: LossConfig, where: str) -> None:
+    for key, labels, plain in (
+        ("loss.real_labels", loss.real_labels, (1.0, 1.0)),
+        ("loss.fake_labels", loss.fake_labels, (0.0, 0.0)),
+    ):
+        if len(labels) != 2 or labels[0] > labels[1]:
+            raise ConfigError(
+                f"{where}: {key} = {list(labels)}: give the ends of a range: [0.7, 1.2]"
+            )
+        if labels != plain and loss.name not in ("minimax", "non-saturating"):
+            raise ConfigError(
+                f"{where}: {key} needs the cross-entropy of loss.name minimax or non-saturating"
+            )

@@ -33,6 +33,18 @@ def cross_entropy_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return softplus(-real).mean() + softplus(fake).mean()
 
 
+def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """-t ln sigmoid(x) - (1 - t) ln(1 - sigmoid(x)), for labels of any size; the batch's mean.
+
+    Labels other than 0 and 1 are noisy label smoothing (Salimans et al., 2016; reports R2, R5).
+
+    Args:
+        logits: [n].
+        labels: [n].
+    """
+    return (softplus(logits) - labels * logits).mean()
+
+
 def minimax_generator(fake: Tensor, real: Tensor) -> Tensor:
     """ln(1 - sigmoid(fake)): the original game, whose gradient vanishes where D is sure."""
     return -softplus(fake).mean()

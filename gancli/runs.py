@@ -270,7 +270,7 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def default_name(wanted: RunConfig) -> str:
+def default_name(wanted: RunConfig, *, preview: bool = False) -> str:
     """Name a run by recipe, data, digit and seed, leaving out what is default."""
     data = wanted.data
     default = recipes.MANY_CLASSES if data.digit is None else recipes.ONE_CLASS
@@ -285,6 +285,8 @@ def default_name(wanted: RunConfig) -> str:
         parts.append("all-digits")
     if data.conditional is False and data.digit is None and wanted.recipe == default:
         parts.append("unconditional")
+    if preview:
+        parts.append("preview")
     if wanted.training.seed:
         parts.append(f"seed-{wanted.training.seed}")
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-._") or "run"

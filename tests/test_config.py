@@ -28,7 +28,9 @@ KEYS = {
     for field in dataclasses.fields(kind)
 }
 HINTS = {
-    f"{part}.{name}": (hint,) if hint == tuple[str, ...] else typing.get_args(hint) or (hint,)
+    f"{part}.{name}": (hint,)
+    if typing.get_origin(hint) is tuple
+    else typing.get_args(hint) or (hint,)
     for part, kind in PARTS.items()
     for name, hint in typing.get_type_hints(kind).items()
 }
@@ -65,6 +67,9 @@ def values(key: str) -> st.SearchStrategy[Any]:
         choices.append(st.booleans())
     if str in hints:
         choices.append(st.text(max_size=20))
+    if tuple[float, ...] in hints:
+        ends = st.floats(rules["low"], rules["high"])
+        choices.append(st.tuples(ends, ends).map(lambda pair: tuple(sorted(pair))))
     if tuple[str, ...] in hints:
         choices.append(st.lists(st.text(max_size=20), min_size=1, max_size=3).map(tuple))
     if type(None) in hints:
@@ -85,6 +90,8 @@ def tables(draw: st.DrawFn) -> Table:
         data["conditional"] = draw(st.sampled_from([False, "auto"]))
     if training["images_per_epoch"] is not None:
         training["images_per_epoch"] += training["batch_size"]
+    if table["loss"]["name"] not in ("minimax", "non-saturating"):
+        del table["loss"]["real_labels"], table["loss"]["fake_labels"]
     training[draw(st.sampled_from(["epochs", "steps"]))] = None
     if training["epochs"] is None and training["steps"] is None:
         training["steps"] = 1
@@ -219,7 +226,7 @@ def test_an_unknown_key_is_named_with_the_nearest(key: str, words: str) -> None:
 
 def test_every_key_has_a_meaning() -> None:
     known = config.known_keys()
-    assert set(known) == {*KEYS, "recipe", "summary"}
+    assert set(known) == {*KEYS, "recipe", *config.DESCRIPTIVE}
     assert all(len(meaning) > 5 for meaning in known.values())
 
 
@@ -371,3 +378,19 @@ def test_any_bytes_are_toml_or_a_config_error(content: bytes) -> None:
         assert "fuzz.toml" in str(error)
     else:
         assert isinstance(table, dict)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"loss.real_labels": [0.7]}, "give the ends of a range"),
+        ({"loss.real_labels": [1.2, 0.7]}, "give the ends of a range"),
+        ({"loss.fake_labels": [0.0, 2.1]}, "loss.fake_labels = 2.1 is out of range"),
+        ({"loss.fake_labels": ["a", 1]}, "must be a list of numbers"),
+        ({"loss.fake_labels": [0, 0.3], "loss.name": "hinge"}, "needs the cross-entropy"),
+    ],
+)
+def test_label_ranges_are_checked(settings: Table, words: str) -> None:
+    with pytest.raises(ConfigError, match=r"loss\.") as caught:
+        recipes.build(recipes.read("digit"), settings, "here")
+    assert words in str(caught.value)

@@ -42,6 +42,9 @@ def train(
     ] = False,
     epochs: Annotated[float | None, typer.Option(help="Length in passes over the data.")] = None,
     steps: Annotated[int | None, typer.Option(help="Length in steps instead.")] = None,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="As long as the recipe's preview: minutes at most.")
+    ] = False,
     max_seconds: Annotated[
         float | None, typer.Option(help="Pause after this long; the same command goes on.")
     ] = None,
@@ -97,7 +100,14 @@ def train(
     if len(digits) * len(seeds) > 10_000:
         raise ConfigError(f"{len(digits) * len(seeds):,} runs are too many for one command")
     configs = [
-        api.describe(recipe, digit=one_digit, seed=one_seed, data=data, settings=changes)
+        api.describe(
+            recipe,
+            digit=one_digit,
+            seed=one_seed,
+            data=data,
+            settings=changes,
+            preview=preview,
+        )
         for one_digit, one_seed in itertools.product(digits, seeds)
     ]
     if len(configs) > 1 and name is not None:
@@ -105,7 +115,9 @@ def train(
     planned = [
         Job(
             config,
-            runs.new_run(runs_dir, runs.default_name(config) if name is None else name),
+            runs.new_run(
+                runs_dir, runs.default_name(config, preview=preview) if name is None else name
+            ),
             device,
             max_seconds,
             force,

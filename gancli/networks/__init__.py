@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gancli.config import RunConfig
 from gancli.errors import ConfigError
-from gancli.networks.layers import ImageShape, build_layers
+from gancli.networks.layers import ImageShape, MinibatchDiscrimination, build_layers
 
 __all__ = [
     "Discriminator",
@@ -139,7 +139,8 @@ def place(network: nn.Module, device: torch.device | str) -> None:
 
 def has_batch_statistics(network: nn.Module) -> bool:
     """Tell whether an image's output depends on the rest of its batch."""
-    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
+    mixing = (nn.modules.batchnorm._BatchNorm, MinibatchDiscrimination)
+    return any(isinstance(module, mixing) for module in network.modules())
 
 
 def _initialise(body: nn.Module, init: str, where: str) -> None:

@@ -12,6 +12,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from gancli.errors import ConfigError, did_you_mean
@@ -126,6 +127,10 @@ def _dense(layer: _Layer, shape: Shape) -> _Built:
         raise layer.error(f"gets {_shown(shape)}; put 'flatten' before it")
     _check_weights(layer, shape[0] * math.prod(outputs))
     linear = nn.Linear(shape[0], math.prod(outputs))
+    spread = layer.option("normal", "")
+    if spread:
+        nn.init.normal_(linear.weight, 0.0, layer.real(spread, 1e-6, 10))
+        nn.init.zeros_(linear.bias)
     if len(outputs) == 1:
         return linear, outputs
     return nn.Sequential(linear, nn.Unflatten(1, outputs)), outputs
@@ -219,6 +224,33 @@ def _batch_norm(layer: _Layer, shape: Shape) -> _Built:
     return (nn.BatchNorm1d(shape[0]) if len(shape) == 1 else nn.BatchNorm2d(shape[0])), shape
 
 
+def _minibatch_discrimination(layer: _Layer, shape: Shape) -> _Built:
+    kernels, size = layer.counts("kernels and their size", 2)
+    if len(shape) != 1:
+        raise layer.error(f"gets {_shown(shape)}; put 'flatten' before it")
+    _check_weights(layer, shape[0] * kernels * size)
+    return MinibatchDiscrimination(shape[0], kernels, size), (shape[0] + kernels,)
+
+
+class MinibatchDiscrimination(nn.Module):
+    """Tell each image how near the rest of its batch is (Salimans et al., 2016).
+
+    Features [n, features] are projected to ``kernels`` vectors of ``size`` each; every image gets
+    the sum of exp(-L1 distance) to the others, a number a kernel, beside its features.
+    """
+
+    def __init__(self, features: int, kernels: int, size: int) -> None:
+        super().__init__()
+        self.projection = nn.Parameter(torch.randn(features, kernels, size) * 0.05)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return [n, features + kernels]."""
+        vectors = torch.einsum("nf,fks->nks", features, self.projection)
+        distances = (vectors[:, None] - vectors[None]).abs().sum(3)
+        near = torch.exp(-distances).sum(1) - 1  # less the image itself
+        return torch.cat([features, near], dim=1)
+
+
 def _dropout(layer: _Layer, shape: Shape) -> _Built:
     (rate,) = layer.reals("the share to drop", 0, 0.99)
     return nn.Dropout(rate), shape
@@ -245,6 +277,7 @@ _MAKERS: dict[str, _Maker] = {
     "flatten": _flatten,
     "reshape": _reshape,
     "batch_norm": _batch_norm,
+    "minibatch_discrimination": _minibatch_discrimination,
     "dropout": _dropout,
     "leaky_relu": _leaky_relu,
     "relu": _plain(nn.ReLU),

@@ -27,11 +27,25 @@ FIGURES = (
     "g_loss",
     "d_accuracy_real",
     "d_accuracy_fake",
+    "d_match_real",
+    "d_match_fake",
     "d_logit_real",
     "d_logit_fake",
     "d_gradient_norm",
     "g_gradient_norm",
 )
+
+
+# What each rule remembers of every weight.
+_MOMENTS = {
+    "sgd": (),
+    "momentum": ("momentum_buffer",),
+    "nesterov": ("momentum_buffer",),
+    "adagrad": ("sum", "step"),
+    "adadelta": ("square_avg", "acc_delta", "step"),
+    "rmsprop": ("square_avg", "step"),
+    "adam": ("exp_avg", "exp_avg_sq", "step"),
+}
 
 
 @dataclasses.dataclass
@@ -139,12 +153,14 @@ def restore(state: TrainState, checkpoint: checkpoints.Checkpoint) -> None:
             network.load_state_dict(found)
     _restore_moments(
         state.generator_optimizer,
+        checkpoint.config.generator_optimizer.name,
         state.generator,
         checkpoints.part(tensors, "generator_optimizer."),
         path,
     )
     _restore_moments(
         state.discriminator_optimizer,
+        checkpoint.config.discriminator_optimizer.name,
         state.discriminator,
         checkpoints.part(tensors, "discriminator_optimizer."),
         path,
@@ -180,10 +196,19 @@ def _set_random(generator: torch.Generator, kept: Tensor, path: Path) -> None:
 
 
 def _optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    if config.name == "sgd":
-        return torch.optim.SGD(network.parameters(), config.lr, fused=True)
-    betas = (config.beta1, config.beta2)
-    return torch.optim.Adam(network.parameters(), config.lr, betas, fused=True)
+    weights, lr, decay = network.parameters(), config.lr, config.weight_decay
+    if config.name == "adam":
+        betas = (config.beta1, config.beta2)
+        return torch.optim.Adam(weights, lr, betas, weight_decay=decay, fused=True)
+    if config.name == "adagrad":
+        return torch.optim.Adagrad(weights, lr, weight_decay=decay)
+    if config.name == "adadelta":
+        return torch.optim.Adadelta(weights, lr, weight_decay=decay)
+    if config.name == "rmsprop":
+        return torch.optim.RMSprop(weights, lr, weight_decay=decay)
+    momentum = 0.0 if config.name == "sgd" else config.momentum
+    nesterov = config.name == "nesterov"
+    return torch.optim.SGD(weights, lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
 
 
 def _named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
@@ -202,9 +227,13 @@ def _moments(
 
 
 def _restore_moments(
-    optimizer: torch.optim.Optimizer, network: nn.Module, found: dict[str, Tensor], path: Path
+    optimizer: torch.optim.Optimizer,
+    rule: str,
+    network: nn.Module,
+    found: dict[str, Tensor],
+    path: Path,
 ) -> None:
-    keys = ("exp_avg", "exp_avg_sq", "step") if isinstance(optimizer, torch.optim.Adam) else ()
+    keys = _MOMENTS[rule]
     parameters = dict(network.named_parameters())
     expected = {
         f"{name}:{key}": torch.zeros(()) if key == "step" else parameter

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from gancli.config import OptimizerConfig, RunConfig
+from gancli.config import LossConfig, OptimizerConfig, RunConfig
 from gancli.errors import TrainingError
 from gancli.latents import draw_latents
-from gancli.losses import LOSSES, gradient_penalty, squared_gradient
+from gancli.losses import LOSSES, cross_entropy, gradient_penalty, squared_gradient
 from gancli.networks import Discriminator, has_batch_statistics
 from gancli.training.state import TrainState
 
@@ -43,9 +44,11 @@ def train_step(
     for real, labels in batches:
         fakes = _draw_fakes(state, labels, len(real), config)
         d_figures = _discriminator_step(state, real, fakes.detach(), labels, config, progress)
-    if not config.training.reuse_fakes:
-        fakes = _draw_fakes(state, labels, len(real), config)
-    g_figures = _generator_step(state, real, fakes, labels, config)
+    if config.training.generator_batch_size or not config.training.reuse_fakes:
+        count = config.training.generator_batch_size or len(real)
+        labels = None if labels is None else labels.repeat(math.ceil(count / len(real)))[:count]
+        fakes = _draw_fakes(state, labels, count, config)
+    g_figures = _generator_step(state, real, fakes, labels, config, progress)
     if state.average is not None:
         _update_average(state, config.generator.ema_half_life)
     d_loss, *d_rest, d_norm = d_figures
@@ -70,10 +73,16 @@ def _discriminator_step(
 ) -> list[Tensor]:
     discriminator, settings = state.discriminator, config.loss
     penalised = settings.r1 > 0 or settings.r2 > 0
+    real, fake = _noisy(real, state, config, progress), _noisy(fake, state, config, progress)
     if penalised:
         real, fake = real.requires_grad_(), fake.requires_grad_()
     real_logits, fake_logits = _both_logits(discriminator, real, fake, labels)
-    loss = LOSSES[settings.name].discriminator(real_logits, fake_logits)
+    real_labels = _draw_labels(settings.real_labels, real_logits, state)
+    fake_labels = _draw_labels(settings.fake_labels, fake_logits, state)
+    if _smoothed(settings):
+        loss = cross_entropy(real_logits, real_labels) + cross_entropy(fake_logits, fake_labels)
+    else:
+        loss = LOSSES[settings.name].discriminator(real_logits, fake_logits)
     adversarial = loss.detach()
     if penalised:
         fall = cosine(1.0, settings.penalty_final, progress)
@@ -93,6 +102,8 @@ def _discriminator_step(
         adversarial,
         (real_logits > 0).float().mean(),
         (fake_logits < 0).float().mean(),
+        ((real_logits > 0).float() == real_labels).float().mean(),
+        ((fake_logits > 0).float() == fake_labels).float().mean(),
         real_logits.mean(),
         fake_logits.mean(),
         norm,
@@ -100,9 +111,20 @@ def _discriminator_step(
 
 
 def _generator_step(
-    state: TrainState, real: Tensor, fake: Tensor, labels: Tensor | None, config: RunConfig
+    state: TrainState,
+    real: Tensor,
+    fake: Tensor,
+    labels: Tensor | None,
+    config: RunConfig,
+    progress: float,
 ) -> list[Tensor]:
     game = LOSSES[config.loss.name]
+    fake = _noisy(fake, state, config, progress)
+    if config.training.unrolled_steps:
+        logits = _unrolled_logits(state.discriminator, real, fake, labels, config)
+        loss = game.generator(logits, logits)
+        norm = _descend(loss, state.generator_optimizer, state.generator, state.step, "generator")
+        return [loss.detach(), norm]
     with _frozen(state.discriminator):
         fake_logits = state.discriminator(fake, labels)
         if game.pairs:
@@ -113,6 +135,55 @@ def _generator_step(
         loss = game.generator(fake_logits, real_logits)
         norm = _descend(loss, state.generator_optimizer, state.generator, state.step, "generator")
     return [loss.detach(), norm]
+
+
+def _unrolled_logits(
+    discriminator: Discriminator,
+    real: Tensor,
+    fake: Tensor,
+    labels: Tensor | None,
+    config: RunConfig,
+) -> Tensor:
+    """Return the fakes' logits as D would give them some steps ahead (Metz et al., 2017).
+
+    The steps ahead are plain gradient descent at D's own rate, and differentiable, so that G feels
+    how D would answer it.
+    """
+    game, rate = LOSSES[config.loss.name], config.discriminator_optimizer.lr
+    weights: dict[str, Tensor] = dict(discriminator.named_parameters())
+    for _ in range(config.training.unrolled_steps):
+        real_logits = functional_call(discriminator, weights, (real, labels))
+        fake_logits = functional_call(discriminator, weights, (fake, labels))
+        loss = game.discriminator(real_logits, fake_logits)
+        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        weights = {
+            name: weight - rate * gradient
+            for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
+        }
+    logits: Tensor = functional_call(discriminator, weights, (fake, labels))
+    return logits
+
+
+def _noisy(images: Tensor, state: TrainState, config: RunConfig, progress: float) -> Tensor:
+    """Add the noise that keeps D from telling real from fake too soon (Sonderby et al., 2017)."""
+    spread = config.discriminator.input_noise * (1 - progress)
+    if not spread:
+        return images
+    noise = torch.randn(images.shape, generator=state.random, device=images.device)
+    return images + spread * noise
+
+
+def _draw_labels(ends: tuple[float, ...], logits: Tensor, state: TrainState) -> Tensor:
+    """Draw a label for each image, uniform in a range; a range of no width draws nothing."""
+    low, high = ends
+    if low == high:
+        return torch.full_like(logits, low)
+    random = torch.rand(logits.shape, generator=state.random, device=logits.device)
+    return low + (high - low) * random
+
+
+def _smoothed(loss: LossConfig) -> bool:
+    return loss.real_labels != (1.0, 1.0) or loss.fake_labels != (0.0, 0.0)
 
 
 def _both_logits(

@@ -54,6 +54,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "training.reuse_fakes": False,
         "latent.law": "uniform",
     },
+    "label smoothing and instance noise": {
+        "loss.real_labels": [0.7, 1.2],
+        "loss.fake_labels": [0.0, 0.3],
+        "discriminator.input_noise": 0.3,
+    },
+    "unrolled": {"training.unrolled_steps": 2},
+    "a larger batch for G": {"training.generator_batch_size": 20},
+    **{
+        rule: {
+            "generator_optimizer.name": rule,
+            "discriminator_optimizer.name": rule,
+            "discriminator_optimizer.weight_decay": 0.01,
+        }
+        for rule in ("momentum", "nesterov", "adagrad", "adadelta", "rmsprop")
+    },
     "short epochs": {
         "training.images_per_epoch": 20,
         "record.frame_every": 0.5,

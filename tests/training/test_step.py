@@ -86,6 +86,8 @@ def train_by_the_book(
         "g_loss": g_loss.item(),
         "d_accuracy_real": (real_logits > 0).float().mean().item(),
         "d_accuracy_fake": (fake_logits < 0).float().mean().item(),
+        "d_match_real": (real_logits > 0).float().mean().item(),
+        "d_match_fake": (fake_logits <= 0).float().mean().item(),
         "d_logit_real": real_logits.mean().item(),
         "d_logit_fake": fake_logits.mean().item(),
         "d_gradient_norm": d_norm,
