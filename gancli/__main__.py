@@ -1,6 +1,6 @@
 """``python -m gancli``."""
 
-from gancli.cli import main
+from gancli.cli import program
 
 if __name__ == "__main__":
-    main()
+    program()

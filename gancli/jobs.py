@@ -117,8 +117,8 @@ def train_here(job: Job, observer: Observer) -> Result:
 def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Result]:
     """Train jobs in worker processes, and return their results in the order of the jobs.
 
-    A stop signal is passed on to the workers, which save and end; jobs not begun then are left
-    out. A worker that dies takes its job with it (exit code 1) and is replaced.
+    A stop signal is passed on to the workers, which save and end; jobs not begun then count as
+    interrupted. A worker that dies takes its job with it (exit code 1) and is replaced.
     """
     waiting = list(enumerate(jobs))
     results: dict[int, Result] = {}
@@ -128,6 +128,8 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
             while waiting or any(worker.busy for worker in workers):
                 workers = [worker for worker in workers if worker.alive]
                 if stop.signal_number is not None:
+                    code = 128 + stop.signal_number
+                    results |= {index: Result(job.run, code, "not begun") for index, job in waiting}
                     waiting = []
                     for worker in workers:
                         if not worker.stopped_by:  # it was being born when the signal came

@@ -188,13 +188,17 @@ class RunDirectory:
         files.write_text(self.log_path, "".join(json.dumps(record) + "\n" for record in kept))
 
     def clear(self) -> None:
-        """Remove what a training left here, and nothing that gancli did not make."""
+        """Remove what a training left here, and nothing that gancli did not make.
+
+        The config goes last: a folder without one is no run, and would be refused as foreign.
+        """
+        self.status_path.unlink(missing_ok=True)
+        for path in list(self.path.glob("state-*.safetensors*")):
+            path.unlink()
         for folder in (self.frames, self.path / "snapshots"):
             shutil.rmtree(folder, ignore_errors=True)
-        for path in (self.log_path, self.status_path, self.scores_path, self.config_path):
+        for path in (self.log_path, self.scores_path, self.config_path):
             path.unlink(missing_ok=True)
-        for path in self.path.glob("state-*.safetensors*"):
-            path.unlink()
 
     def is_held(self) -> bool:
         """Tell whether a process trains into this run now."""

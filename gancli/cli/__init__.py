@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -13,7 +15,20 @@ from gancli.errors import GancliError, Interrupted
 from gancli.stopping import leave_on_signals
 
 
-def main() -> None:
+def program() -> NoReturn:
+    """Run :func:`main` as a process of its own, without the second that torch takes to unload."""
+    try:
+        main()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else 1
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+    os._exit(code)
+
+
+def main() -> NoReturn:
     """Run the command that was given, and exit with its documented code."""
     _fill_closed_streams()
     leave_on_signals()
