@@ -88,9 +88,9 @@ def _show_one(run: RunDirectory, output: Output) -> None:
     config, status, log = run.read_config(), run.read_status(), run.read_log()
     row = _row(run, output)
     if not output.quiet and not output.as_json:
-        _draw(run, output)
         output.say(config.to_toml().rstrip())
         output.say("")
+        _draw(run, output)
         for session in status.get("sessions", []):
             first, last = session.get("first_step"), session.get("last_step")
             seconds, speed = session.get("seconds"), session.get("images_per_second")
