@@ -26,7 +26,7 @@ wheel-test: .venv/installed-dev
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 	$(BIN)/pip install $(PIP_ARGS) --quiet --no-deps --force-reinstall dist/*.whl
 	GANCLI_EXPECT_WHEEL=1 $(BIN)/pytest; status=$$?; \
-	$(BIN)/pip install $(PIP_ARGS) --quiet --no-deps --no-build-isolation --editable .; exit $$status
+	$(BIN)/pip install $(PIP_ARGS) --quiet --no-deps --editable .; exit $$status
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

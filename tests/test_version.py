@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 from importlib import metadata
 from pathlib import Path
@@ -21,3 +22,8 @@ def test_the_version_is_the_newest_entry_of_the_changelog() -> None:
 
 def test_the_installed_package_has_the_version_of_the_code() -> None:
     assert metadata.version("gancli") == gancli.__version__
+
+
+@pytest.mark.skipif("GANCLI_EXPECT_WHEEL" not in os.environ, reason="only where a wheel is tested")
+def test_the_wheel_is_what_is_tested() -> None:
+    assert "site-packages" in Path(gancli.__file__).parts
