@@ -65,6 +65,20 @@ def least_squares_generator(fake: Tensor, real: Tensor) -> Tensor:
     return (fake - 1).square().mean() / 2
 
 
+def squared_error_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """(sigmoid(real) - 1)^2 + sigmoid(fake)^2: report R3's mean squared error. Equilibrium 1/2.
+
+    The errors on real and on fake are added, as those of cross-entropy are, and not halved: the
+    two costs of R3 differ in the error alone.
+    """
+    return torch.sigmoid(-real).square().mean() + torch.sigmoid(fake).square().mean()
+
+
+def squared_error_generator(fake: Tensor, real: Tensor) -> Tensor:
+    """(sigmoid(fake) - 1)^2 (report R3); its gradient vanishes where D is sure. Equilibrium 1/4."""
+    return torch.sigmoid(-fake).square().mean()
+
+
 def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     """max(0, 1 - real) + max(0, 1 + fake) (Lim and Ye, 2017). Equilibrium 2."""
     return relu(1 - real).mean() + relu(1 + fake).mean()
@@ -94,6 +108,7 @@ LOSSES = {
     "minimax": Loss(cross_entropy_discriminator, minimax_generator),
     "non-saturating": Loss(cross_entropy_discriminator, non_saturating_generator),
     "least-squares": Loss(least_squares_discriminator, least_squares_generator),
+    "mean-squared-error": Loss(squared_error_discriminator, squared_error_generator),
     "hinge": Loss(hinge_discriminator, critic_generator),
     "wasserstein": Loss(critic_discriminator, critic_generator),
     "relativistic": Loss(relativistic_discriminator, relativistic_generator, pairs=True),
@@ -107,7 +122,7 @@ def squared_gradient(logits: Tensor, images: Tensor) -> Tensor:
 
     Args:
         logits: [n], computed from ``images``.
-        images: [n, channels, height, width], requiring gradients.
+        images: [n, ...], requiring gradients.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().flatten(1).sum(1)
@@ -122,9 +137,9 @@ def gradient_penalty(
 
     Args:
         discriminate: images -> logits [n].
-        real: [n, channels, height, width].
+        real: [n, ...].
         fake: as ``real``, without gradients.
-        fraction: [n, 1, 1, 1], uniform in [0, 1]: where between the two each image lies.
+        fraction: [n, 1, ..., 1], uniform in [0, 1]: where between the two each image lies.
     """
     between = torch.lerp(fake, real, fraction).requires_grad_()
     # A square root has no gradient at zero; the small number keeps a flat critic trainable.

@@ -35,6 +35,10 @@ FORMULAS = {
         lambda f, r: -math.log(sigmoid(f)),
     ),
     "least-squares": (lambda r, f: ((r - 1) ** 2 + f**2) / 2, lambda f, r: (f - 1) ** 2 / 2),
+    "mean-squared-error": (
+        lambda r, f: (sigmoid(r) - 1) ** 2 + sigmoid(f) ** 2,
+        lambda f, r: (sigmoid(f) - 1) ** 2,
+    ),
     "hinge": (lambda r, f: max(0, 1 - r) + max(0, 1 + f), lambda f, r: -f),
     "wasserstein": (lambda r, f: f - r, lambda f, r: -f),
     "relativistic": (
@@ -47,6 +51,7 @@ EQUILIBRIA = {
     "minimax": (0.0, 2 * LN2, -LN2),
     "non-saturating": (0.0, 2 * LN2, LN2),
     "least-squares": (0.5, 1 / 4, 1 / 8),
+    "mean-squared-error": (0.0, 1 / 2, 1 / 4),
     "hinge": (0.0, 2.0, 0.0),
     "wasserstein": (0.0, 0.0, 0.0),
     "relativistic": (0.0, LN2, LN2),
@@ -152,12 +157,13 @@ def test_huge_logits_make_finite_losses_and_gradients(name: str, size: float) ->
 
 
 def test_only_the_non_saturating_generator_learns_where_d_is_sure() -> None:
-    fake = torch.full((1,), -20.0, requires_grad=True)
+    fake = torch.full((1,), -20.0, dtype=torch.float64, requires_grad=True)
     slopes = {
         name: torch.autograd.grad(LOSSES[name].generator(fake, fake.detach()), fake)[0].item()
-        for name in ("minimax", "non-saturating")
+        for name in ("minimax", "non-saturating", "mean-squared-error")
     }
     assert -1e-8 < slopes["minimax"] < 0
+    assert -1e-8 < slopes["mean-squared-error"] < 0
     assert slopes["non-saturating"] == pytest.approx(-1)
 
 
@@ -214,6 +220,20 @@ def test_the_gradient_penalty_looks_between_real_and_fake(fraction: float) -> No
     between = fraction * real + (1 - fraction) * fake
     expected = (between.flatten(1).norm(dim=1) - 1).square().mean()
     assert penalty.item() == pytest.approx(expected.item())
+
+
+def test_penalties_know_points_of_the_plane_too() -> None:
+    weight = torch.tensor([3.0, -4.0], dtype=torch.float64)
+    points = images().flatten(1)[:, :2].requires_grad_()
+    squared = squared_gradient(points @ weight, points)
+    torch.testing.assert_close(squared, torch.full((3,), 25.0, dtype=torch.float64))
+    penalty = gradient_penalty(
+        lambda batch: batch @ weight,
+        points.detach(),
+        -points.detach(),
+        torch.rand(3, 1, dtype=torch.float64),
+    )
+    assert penalty.item() == pytest.approx(16)
 
 
 def test_a_flat_d_still_gets_a_finite_gradient_from_the_penalty() -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "build_discriminator",
     "build_generator",
     "has_batch_statistics",
+    "mixing_layer",
     "parameters",
     "place",
 ]
@@ -26,25 +27,27 @@ class Generator(nn.Module):
     """Latents, and labels when conditional, to images.
 
     Args:
-        body: takes [n, latent (+ embedding)] and yields [n, channels, size, size].
+        body: takes [n, latent (+ embedding)] and yields as many numbers as a sample has.
         classes: 0, or how many labels there are.
         embedding: numbers a class adds to the latent.
-        image: the shape of what comes out.
+        sample_shape: of what comes out, without the batch.
     """
 
-    def __init__(self, body: nn.Module, classes: int, embedding: int, image: ImageShape) -> None:
+    def __init__(
+        self, body: nn.Module, classes: int, embedding: int, sample_shape: tuple[int, ...]
+    ) -> None:
         super().__init__()
         self.body = body
         self.classes = classes
         self.embedding = nn.Embedding(classes, embedding) if classes else None
-        self.image = image
+        self.sample_shape = sample_shape
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return float images [n, channels, size, size] in the data's pixel range."""
+        """Return float images [n, channels, size, size] in the data's range, or points [n, 2]."""
         if self.embedding is not None:
             latents = torch.cat([latents, self.embedding(labels)], dim=1)
         images: Tensor = self.body(latents)
-        return images.reshape(len(images), self.image.channels, self.image.size, self.image.size)
+        return images.reshape(len(images), *self.sample_shape)
 
 
 class Discriminator(nn.Module):
@@ -80,14 +83,16 @@ def build_generator(config: RunConfig) -> Generator:
     body, shape = build_layers(
         config.generator.layers, (config.latent.size + embedding,), image, "generator"
     )
-    wanted = (image.channels, image.size, image.size)
+    wanted = config.data.sample_shape
     if shape not in (wanted, (math.prod(wanted),)):
+        ends = f"generator.layers end in {' x '.join(map(str, shape))}, and"
+        if config.data.is_points:
+            raise ConfigError(f"{ends} a point of '{config.data.source}' needs 2")
         raise ConfigError(
-            f"generator.layers end in {' x '.join(map(str, shape))}, and the image needs "
-            f"{' x '.join(map(str, wanted))} (or {math.prod(wanted)})"
+            f"{ends} the image needs {' x '.join(map(str, wanted))} (or {math.prod(wanted)})"
         )
     _initialise(body, config.generator.init, "generator.init")
-    return Generator(body, classes, embedding, image)
+    return Generator(body, classes, embedding, wanted)
 
 
 def build_discriminator(config: RunConfig) -> Discriminator:
@@ -107,7 +112,7 @@ def build_discriminator(config: RunConfig) -> Discriminator:
         lines[-1] = f"dense {classes}"
     body, _ = build_layers(
         lines,
-        (data.channels, data.image_size, data.image_size),
+        data.sample_shape,
         ImageShape(data.channels, data.image_size),
         "discriminator",
     )
@@ -139,8 +144,17 @@ def place(network: nn.Module, device: torch.device | str) -> None:
 
 def has_batch_statistics(network: nn.Module) -> bool:
     """Tell whether an image's output depends on the rest of its batch."""
-    mixing = (nn.modules.batchnorm._BatchNorm, MinibatchDiscrimination)
-    return any(isinstance(module, mixing) for module in network.modules())
+    return mixing_layer(network) is not None
+
+
+def mixing_layer(network: nn.Module) -> str | None:
+    """Return the name of the first layer that compares the images of a batch, if there is one."""
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            return "batch_norm"
+        if isinstance(module, MinibatchDiscrimination):
+            return "minibatch_discrimination"
+    return None
 
 
 def _initialise(body: nn.Module, init: str, where: str) -> None:
@@ -149,14 +163,16 @@ def _initialise(body: nn.Module, init: str, where: str) -> None:
         return
     law, _, spread = init.partition(" ")
     deviation = _deviation(spread)
-    if not (init == "he" or (law == "normal" and 0 < deviation <= 10)):
+    if not (init in ("he", "xavier") or (law == "normal" and 0 < deviation <= 10)):
         raise ConfigError(
-            f"{where} = '{init}': write default, he, or normal and a spread: normal 0.02"
+            f"{where} = '{init}': write default, he, xavier, or normal and a spread: normal 0.02"
         )
     for module in body.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             if law == "he":  # He et al., 2015, for leaky rectifiers of slope 0.2
                 nn.init.kaiming_normal_(module.weight, 0.2)
+            elif law == "xavier":  # Glorot and Bengio, 2010
+                nn.init.xavier_normal_(module.weight)
             else:
                 nn.init.normal_(module.weight, 0.0, deviation)
             if module.bias is not None:

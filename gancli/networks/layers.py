@@ -19,6 +19,7 @@ from gancli.errors import ConfigError, did_you_mean
 
 Shape = tuple[int, ...]
 _MOST_WEIGHTS = 2**31
+_MOST_NUMBERS = 2**31
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +118,11 @@ def build_layers(
             )
         module, shape = _MAKERS[layer.name](layer, shape)
         layer.check_spent()
+        if math.prod(shape) > _MOST_NUMBERS:
+            raise layer.error(
+                f"would make {_shown(shape)} numbers of one image; gancli stops at "
+                f"{_MOST_NUMBERS:,}"
+            )
         modules.append(module)
     return nn.Sequential(*modules), shape
 
@@ -193,7 +199,48 @@ def _padding(layer: _Layer, kernel: int, stride: int) -> int:
 def _upsample(layer: _Layer, shape: Shape) -> _Built:
     channels, height, width = _image(layer, shape)
     (factor,) = layer.counts("a factor", 1)
-    return nn.Upsample(scale_factor=factor), (channels, height * factor, width * factor)
+    mode = layer.option("mode", "nearest")
+    if mode not in ("nearest", "bilinear"):
+        raise layer.error(f"has mode={mode}; it is nearest or bilinear")
+    module = nn.Upsample(scale_factor=factor, mode=mode)
+    return module, (channels, height * factor, width * factor)
+
+
+def _pool(make: Callable[[int], nn.Module]) -> _Maker:
+    def maker(layer: _Layer, shape: Shape) -> _Built:
+        channels, height, width = _image(layer, shape)
+        (size,) = layer.counts("the size of its window", 1)
+        if size > min(height, width):
+            raise layer.error(f"gets {_shown(shape)}, smaller than its window of {size}")
+        return make(size), (channels, height // size, width // size)
+
+    return maker
+
+
+def _zero_pad(layer: _Layer, shape: Shape) -> _Built:
+    channels, height, width = _image(layer, shape)
+    (pixels,) = layer.counts("the pixels to add on each side", 1)
+    return nn.ZeroPad2d(pixels), (channels, height + 2 * pixels, width + 2 * pixels)
+
+
+def _dilate(layer: _Layer, shape: Shape) -> _Built:
+    channels, height, width = _image(layer, shape)
+    (gap,) = layer.counts("the zeros to put between neighbours", 1)
+    return _Dilate(gap), (channels, height + (height - 1) * gap, width + (width - 1) * gap)
+
+
+class _Dilate(nn.Module):
+    """Move pixels apart, with ``gap`` zeros between neighbours (report R3's pixel padding)."""
+
+    def __init__(self, gap: int) -> None:
+        super().__init__()
+        self.gap = gap
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = (n + (n - 1) * self.gap for n in images.shape[2:])
+        apart = images.new_zeros(*images.shape[:2], height, width)
+        apart[:, :, :: self.gap + 1, :: self.gap + 1] = images
+        return apart
 
 
 def _flatten(layer: _Layer, shape: Shape) -> _Built:
@@ -273,7 +320,11 @@ _MAKERS: dict[str, _Maker] = {
     "dense": _dense,
     "conv": _conv,
     "conv_transpose": _conv_transpose,
+    "max_pool": _pool(nn.MaxPool2d),
+    "avg_pool": _pool(nn.AvgPool2d),
     "upsample": _upsample,
+    "zero_pad": _zero_pad,  # report R3's edge padding
+    "dilate": _dilate,
     "flatten": _flatten,
     "reshape": _reshape,
     "batch_norm": _batch_norm,

@@ -31,6 +31,8 @@ FIGURES = (
     "d_match_fake",
     "d_logit_real",
     "d_logit_fake",
+    "d_output_real",
+    "d_output_fake",
     "d_gradient_norm",
     "g_gradient_norm",
 )

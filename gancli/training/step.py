@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -18,6 +19,21 @@ from gancli.networks import Discriminator, has_batch_statistics
 from gancli.training.state import TrainState
 
 
+@dataclasses.dataclass(frozen=True)
+class _Batch:
+    """What D looks at in one update of either network.
+
+    Attributes:
+        real: float [n, ...].
+        fake: float [m, ...]; m is n but where G has a batch size of its own.
+        labels: int64 [n] of the classes of both, or None.
+    """
+
+    real: Tensor
+    fake: Tensor
+    labels: Tensor | None
+
+
 def train_step(
     state: TrainState,
     batches: list[tuple[Tensor, Tensor | None]],
@@ -28,8 +44,8 @@ def train_step(
 
     Args:
         state: changed.
-        batches: for each update of D the real images, float [n, channels, size, size] in the
-            data's pixel range, and their labels int64 [n] or None.
+        batches: for each update of D the real images, float [n, ...] in the range that the
+            generator draws in, and their labels int64 [n] or None.
         config: the run's.
         progress: how much of the training lies behind, from 0 to 1.
 
@@ -42,13 +58,14 @@ def train_step(
     _set_learning_rate(state.generator_optimizer, config.generator_optimizer, progress)
     _set_learning_rate(state.discriminator_optimizer, config.discriminator_optimizer, progress)
     for real, labels in batches:
-        fakes = _draw_fakes(state, labels, len(real), config)
-        d_figures = _discriminator_step(state, real, fakes.detach(), labels, config, progress)
+        fake = _draw_fakes(state, labels, len(real), config)
+        seen = _with_noise(_Batch(real, fake.detach(), labels), state, config, progress)
+        d_figures = _discriminator_step(state, seen, config, progress)
     if config.training.generator_batch_size or not config.training.reuse_fakes:
         count = config.training.generator_batch_size or len(real)
-        labels = None if labels is None else labels.repeat(math.ceil(count / len(real)))[:count]
-        fakes = _draw_fakes(state, labels, count, config)
-    g_figures = _generator_step(state, real, fakes, labels, config, progress)
+        fake = _draw_fakes(state, labels, count, config)
+    seen = _with_noise(_Batch(real, fake, labels), state, config, progress)
+    g_figures = _generator_step(state, seen, config)
     if state.average is not None:
         _update_average(state, config.generator.ema_half_life)
     d_loss, *d_rest, d_norm = d_figures
@@ -63,73 +80,78 @@ def _draw_fakes(state: TrainState, labels: Tensor | None, count: int, config: Ru
     return fakes
 
 
+def _with_noise(batch: _Batch, state: TrainState, config: RunConfig, progress: float) -> _Batch:
+    """Add the noise that keeps D from telling real from fake too soon (Sonderby et al., 2017)."""
+    spread = config.discriminator.input_noise * (1 - progress)
+    if not spread:
+        return batch
+
+    def noisy(images: Tensor) -> Tensor:
+        noise = torch.randn(images.shape, generator=state.random, device=images.device)
+        return images + spread * noise
+
+    return _Batch(noisy(batch.real), noisy(batch.fake), batch.labels)
+
+
 def _discriminator_step(
-    state: TrainState,
-    real: Tensor,
-    fake: Tensor,
-    labels: Tensor | None,
-    config: RunConfig,
-    progress: float,
+    state: TrainState, batch: _Batch, config: RunConfig, progress: float
 ) -> list[Tensor]:
     discriminator, settings = state.discriminator, config.loss
+    game = LOSSES[settings.name]
     penalised = settings.r1 > 0 or settings.r2 > 0
-    real, fake = _noisy(real, state, config, progress), _noisy(fake, state, config, progress)
     if penalised:
-        real, fake = real.requires_grad_(), fake.requires_grad_()
-    real_logits, fake_logits = _both_logits(discriminator, real, fake, labels)
+        batch.real.requires_grad_()
+        batch.fake.requires_grad_()
+    real_logits, fake_logits = _both_logits(discriminator, batch)
     real_labels = _draw_labels(settings.real_labels, real_logits, state)
     fake_labels = _draw_labels(settings.fake_labels, fake_logits, state)
     if _smoothed(settings):
         loss = cross_entropy(real_logits, real_labels) + cross_entropy(fake_logits, fake_labels)
     else:
-        loss = LOSSES[settings.name].discriminator(real_logits, fake_logits)
+        loss = game.discriminator(real_logits, fake_logits)
     adversarial = loss.detach()
     if penalised:
         fall = cosine(1.0, settings.penalty_final, progress)
         if settings.r1:
-            loss = loss + fall * settings.r1 / 2 * squared_gradient(real_logits, real).mean()
+            loss = loss + fall * settings.r1 / 2 * squared_gradient(real_logits, batch.real).mean()
         if settings.r2:
-            loss = loss + fall * settings.r2 / 2 * squared_gradient(fake_logits, fake).mean()
+            loss = loss + fall * settings.r2 / 2 * squared_gradient(fake_logits, batch.fake).mean()
     if settings.gradient_penalty:
-        fraction = torch.rand(len(real), 1, 1, 1, generator=state.random, device=real.device)
+        one_each = (len(batch.real), *(1,) * (batch.real.ndim - 1))
+        fraction = torch.rand(one_each, generator=state.random, device=batch.real.device)
         penalty = gradient_penalty(
-            lambda images: discriminator(images, labels), real, fake, fraction
+            lambda between: discriminator(between, batch.labels), batch.real, batch.fake, fraction
         )
         loss = loss + settings.gradient_penalty * penalty
     norm = _descend(loss, state.discriminator_optimizer, discriminator, state.step, "discriminator")
     real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
+    # Of a pair, D is right about both or about neither.
+    right = [real_logits > fake_logits] * 2 if game.pairs else [real_logits > 0, fake_logits < 0]
     return [
         adversarial,
-        (real_logits > 0).float().mean(),
-        (fake_logits < 0).float().mean(),
+        *(hits.float().mean() for hits in right),
         ((real_logits > 0).float() == real_labels).float().mean(),
         ((fake_logits > 0).float() == fake_labels).float().mean(),
         real_logits.mean(),
         fake_logits.mean(),
+        real_logits.sigmoid().mean(),
+        fake_logits.sigmoid().mean(),
         norm,
     ]
 
 
-def _generator_step(
-    state: TrainState,
-    real: Tensor,
-    fake: Tensor,
-    labels: Tensor | None,
-    config: RunConfig,
-    progress: float,
-) -> list[Tensor]:
-    game = LOSSES[config.loss.name]
-    fake = _noisy(fake, state, config, progress)
+def _generator_step(state: TrainState, batch: _Batch, config: RunConfig) -> list[Tensor]:
+    game, discriminator = LOSSES[config.loss.name], state.discriminator
     if config.training.unrolled_steps:
-        logits = _unrolled_logits(state.discriminator, real, fake, labels, config)
+        logits = _unrolled_logits(discriminator, batch, config)
         loss = game.generator(logits, logits)
         norm = _descend(loss, state.generator_optimizer, state.generator, state.step, "generator")
         return [loss.detach(), norm]
-    with _frozen(state.discriminator):
-        fake_logits = state.discriminator(fake, labels)
+    with _frozen(discriminator):
+        fake_logits = discriminator(batch.fake, batch.labels)
         if game.pairs:
             with torch.no_grad():
-                real_logits = state.discriminator(real, labels)
+                real_logits = discriminator(batch.real, batch.labels)
         else:
             real_logits = fake_logits
         loss = game.generator(fake_logits, real_logits)
@@ -137,13 +159,7 @@ def _generator_step(
     return [loss.detach(), norm]
 
 
-def _unrolled_logits(
-    discriminator: Discriminator,
-    real: Tensor,
-    fake: Tensor,
-    labels: Tensor | None,
-    config: RunConfig,
-) -> Tensor:
+def _unrolled_logits(discriminator: Discriminator, batch: _Batch, config: RunConfig) -> Tensor:
     """Return the fakes' logits as D would give them some steps ahead (Metz et al., 2017).
 
     The steps ahead are plain gradient descent at D's own rate, and differentiable, so that G feels
@@ -152,25 +168,16 @@ def _unrolled_logits(
     game, rate = LOSSES[config.loss.name], config.discriminator_optimizer.lr
     weights: dict[str, Tensor] = dict(discriminator.named_parameters())
     for _ in range(config.training.unrolled_steps):
-        real_logits = functional_call(discriminator, weights, (real, labels))
-        fake_logits = functional_call(discriminator, weights, (fake, labels))
+        real_logits = functional_call(discriminator, weights, (batch.real, batch.labels))
+        fake_logits = functional_call(discriminator, weights, (batch.fake, batch.labels))
         loss = game.discriminator(real_logits, fake_logits)
         gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
         weights = {
             name: weight - rate * gradient
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
         }
-    logits: Tensor = functional_call(discriminator, weights, (fake, labels))
+    logits: Tensor = functional_call(discriminator, weights, (batch.fake, batch.labels))
     return logits
-
-
-def _noisy(images: Tensor, state: TrainState, config: RunConfig, progress: float) -> Tensor:
-    """Add the noise that keeps D from telling real from fake too soon (Sonderby et al., 2017)."""
-    spread = config.discriminator.input_noise * (1 - progress)
-    if not spread:
-        return images
-    noise = torch.randn(images.shape, generator=state.random, device=images.device)
-    return images + spread * noise
 
 
 def _draw_labels(ends: tuple[float, ...], logits: Tensor, state: TrainState) -> Tensor:
@@ -186,10 +193,9 @@ def _smoothed(loss: LossConfig) -> bool:
     return loss.real_labels != (1.0, 1.0) or loss.fake_labels != (0.0, 0.0)
 
 
-def _both_logits(
-    discriminator: Discriminator, real: Tensor, fake: Tensor, labels: Tensor | None
-) -> tuple[Tensor, Tensor]:
+def _both_logits(discriminator: Discriminator, batch: _Batch) -> tuple[Tensor, Tensor]:
     """Return the logits of real and of fake images, by one pass where images do not mix."""
+    real, fake, labels = batch.real, batch.fake, batch.labels
     if has_batch_statistics(discriminator):
         return discriminator(real, labels), discriminator(fake, labels)
     both_labels = None if labels is None else torch.cat([labels, labels])

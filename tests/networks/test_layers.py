@@ -89,6 +89,12 @@ def test_pad_counts_pixels_on_each_side(kernel: int, pad: int, size: int) -> Non
         (["dense 4 6"], (7,), (4, 6)),
         (["flatten", "dense 1"], (2, 8, 8), (1,)),
         (["upsample 3"], (2, 8, 8), (2, 24, 24)),
+        (["upsample 3 mode=bilinear"], (2, 8, 5), (2, 24, 15)),
+        (["max_pool 2"], (2, 8, 7), (2, 4, 3)),
+        (["avg_pool 3"], (2, 8, 3), (2, 2, 1)),
+        (["max_pool size/14", "avg_pool 1"], (2, 8, 8), (2, 4, 4)),
+        (["zero_pad 2"], (2, 8, 5), (2, 12, 9)),
+        (["dilate 3"], (2, 8, 1), (2, 29, 1)),
         (["reshape 8 4 4", "flatten", "reshape 2 8 8"], (2, 8, 8), (2, 8, 8)),
         (["conv channels 1"], (2, 8, 8), (3, 8, 8)),
         (["conv 4 3 stride=size/14"], (2, 8, 8), (4, 4, 4)),
@@ -133,6 +139,78 @@ def test_upsample_repeats_pixels() -> None:
     assert module(torch.tensor([[[[1.0, 2.0]]]])).tolist() == [[[[1, 1, 2, 2], [1, 1, 2, 2]]]]
 
 
+IMAGES = torch.tensor([[[[1.0, 2, 5], [4, 3, 6], [7, 7, 7]]]])
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("max_pool 2", [[4]]),
+        ("avg_pool 2", [[2.5]]),
+        ("max_pool 3", [[7]]),
+        ("max_pool 1", [[1, 2, 5], [4, 3, 6], [7, 7, 7]]),
+        (
+            "zero_pad 1",
+            [[0, 0, 0, 0, 0], [0, 1, 2, 5, 0], [0, 4, 3, 6, 0], [0, 7, 7, 7, 0], [0, 0, 0, 0, 0]],
+        ),
+        (
+            "dilate 1",
+            [[1, 0, 2, 0, 5], [0, 0, 0, 0, 0], [4, 0, 3, 0, 6], [0, 0, 0, 0, 0], [7, 0, 7, 0, 7]],
+        ),
+    ],
+)
+def test_pools_and_paddings_make_these_pixels(line: str, expected: list[list[float]]) -> None:
+    module, _ = build(line, shape=(1, 3, 3))
+    assert module(IMAGES).tolist() == [[expected]]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("max_pool 2", [[0, 0, 0], [1, 0, 0], [0, 0, 0]]),
+        ("avg_pool 2", [[0.25, 0.25, 0], [0.25, 0.25, 0], [0, 0, 0]]),
+        ("zero_pad 2", [[1, 1, 1], [1, 1, 1], [1, 1, 1]]),
+        ("dilate 2", [[1, 1, 1], [1, 1, 1], [1, 1, 1]]),
+    ],
+)
+def test_the_derivative_of_a_pool_or_padding(line: str, expected: list[list[float]]) -> None:
+    module, _ = build(line, shape=(1, 3, 3))
+    images = IMAGES.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(module(images).sum(), images)
+    assert slope.tolist() == [[expected]]
+
+
+def test_bilinear_upsampling_draws_straight_lines_between_pixels() -> None:
+    module, _ = build("upsample 2 mode=bilinear", shape=(1, 1, 2))
+    expected = [[[[1, 1.25, 1.75, 2], [1, 1.25, 1.75, 2]]]]
+    assert module(torch.tensor([[[[1.0, 2.0]]]])).tolist() == expected
+    nearest, _ = build("upsample 2 mode=nearest", shape=(1, 1, 2))
+    assert nearest(torch.tensor([[[[1.0, 2.0]]]])).tolist() == [[[[1, 1, 2, 2]] * 2]]
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), sizes, sizes, st.integers(0, 99))
+def test_a_transposed_convolution_is_a_convolution_of_a_dilated_padded_image(
+    stride: int, kernel: int, filters: int, height: int, width: int, seed: int
+) -> None:
+    """Report R3 makes it of these parts: its kernel turned by 180 degrees, ends exchanged."""
+    torch.manual_seed(seed)
+    shape = (2, height, width)
+    line = f"conv_transpose {filters} {kernel} stride={stride} pad=valid"
+    whole, claimed = build(line, shape=shape)
+    parts, shape_of_parts = build(
+        *([f"dilate {stride - 1}"] if stride > 1 else []),
+        *([f"zero_pad {kernel - 1}"] if kernel > 1 else []),
+        f"conv {filters} {kernel} pad=valid",
+        shape=shape,
+    )
+    assert shape_of_parts == claimed
+    transposed, conv = whole[-1].double(), parts[-1].double()
+    conv.weight.data = transposed.weight.data.transpose(0, 1).flip(2, 3)
+    conv.bias.data = transposed.bias.data
+    images = torch.randn(3, *shape, dtype=torch.float64)
+    torch.testing.assert_close(parts(images), whole(images), rtol=1e-12, atol=1e-12)
+
+
 def test_reshape_and_flatten_keep_the_order() -> None:
     def through(line: str, batch: Tensor) -> Tensor:
         out: Tensor = build(line, shape=tuple(batch.shape[1:]))[0](batch)
@@ -146,12 +224,26 @@ def test_reshape_and_flatten_keep_the_order() -> None:
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (["relu", "convv 3 3"], "is no known layer; did you mean 'conv'? (known: batch_norm, conv"),
+        (["relu", "convv 3 3"], "is no known layer; did you mean 'conv'? (known: avg_pool, batch_"),
         (["relu", "xyzzy"], "is no known layer (known: "),
         (["relu", " "], "is empty; name a layer"),
         (["dense 5"], "gets 2 x 8 x 8; put 'flatten' before it"),
         (["flatten", "conv 3 3"], "gets 128 and needs an image; put 'reshape' before it"),
         (["flatten", "upsample 2"], "needs an image"),
+        (["flatten", "max_pool 2"], "gets 128 and needs an image; put 'reshape' before it"),
+        (["flatten", "zero_pad 2"], "gets 128 and needs an image; put 'reshape' before it"),
+        (["flatten", "dilate 2"], "gets 128 and needs an image; put 'reshape' before it"),
+        (["max_pool 9"], "gets 2 x 8 x 8, smaller than its window of 9"),
+        (["avg_pool 9"], "gets 2 x 8 x 8, smaller than its window of 9"),
+        (["max_pool"], "needs the size of its window, and has 0 numbers"),
+        (["avg_pool 0"], "not a whole number of at least 1"),
+        (["zero_pad"], "needs the pixels to add on each side, and has 0 numbers"),
+        (["dilate 1 2"], "needs the zeros to put between neighbours, and has 2 numbers"),
+        (["dilate 2 stride=2"], "has an option 'stride' that 'dilate' does not know"),
+        (["upsample 2 mode=cubic"], "has mode=cubic; it is nearest or bilinear"),
+        (["upsample 99999"], "would make 2 x 799992 x 799992 numbers of one image; gancli stops"),
+        (["zero_pad 99999"], "would make 2 x 200006 x 200006 numbers of one image"),
+        (["dilate 99999"], "would make 2 x 700001 x 700001 numbers of one image"),
         (["dense"], "needs 1 to 3 numbers, the shape of its output, and has 0 numbers"),
         (["conv 3"], "needs filters and kernel, and has 1 numbers"),
         (["conv 3 3 1"], "needs filters and kernel, and has 3 numbers"),
@@ -202,10 +294,12 @@ def test_a_list_of_too_many_weights_costs_no_memory() -> None:
 WORDS = [
     *("3", "1", "0", "8", "99999", "1e9", "0.5", "nan", "size", "channels/3", "size/2", "\u00e9"),
     *("pad=same", "pad=full", "pad=valid", "pad=2", "stride=2", "stride=9", "=", "a=", "\x00"),
+    *("mode=bilinear", "mode=nearest", "mode="),
 ]
 NAMES = [
     *("dense", "conv", "conv_transpose", "upsample", "flatten", "reshape", "batch_norm"),
     *("dropout", "leaky_relu", "relu", "sigmoid", "tanh", "con"),
+    *("max_pool", "avg_pool", "zero_pad", "dilate", "minibatch_discrimination"),
 ]
 lines = st.lists(st.sampled_from(WORDS), max_size=4).flatmap(
     lambda words: st.sampled_from(NAMES).map(lambda name: " ".join([name, *words]))

@@ -14,6 +14,7 @@ from gancli.networks import (
     build_discriminator,
     build_generator,
     has_batch_statistics,
+    mixing_layer,
     parameters,
     place,
 )
@@ -130,14 +131,33 @@ def test_the_law_of_he_keeps_the_size_of_signals(tiny_config: TinyConfig) -> Non
         assert not module.bias.any()
 
 
+def test_the_law_of_xavier_weighs_inputs_and_outputs_alike(tiny_config: TinyConfig) -> None:
+    torch.manual_seed(0)
+    layers = ["dense 64 8 8", "conv 96 3", "conv_transpose 32 3", "conv 1 1"]
+    generator = build_generator(
+        resolved(tiny_config, generator__layers=layers, generator__init="xavier")
+    )
+    dense, conv, transposed = generator.body[0][0], generator.body[1], generator.body[2]
+    for module, ends in (
+        (dense, 4 + 2 + 64 * 64),
+        (conv, (64 + 96) * 9),
+        (transposed, (96 + 32) * 9),
+    ):
+        spread = math.sqrt(2 / ends)
+        assert 0.98 * spread < module.weight.std() < 1.02 * spread
+        # Normal, not uniform: a twentieth lies beyond two spreads, and no end cuts it off.
+        assert 0.04 < (module.weight.abs() > 2 * spread).float().mean() < 0.052
+        assert not module.bias.any()
+
+
 @pytest.mark.parametrize(
-    "init", ["he 1", "normal", "normal x", "normal 0", "normal nan", "uniform 1", ""]
+    "init", ["xavier 1", "he 1", "normal", "normal x", "normal 0", "normal nan", "uniform 1", ""]
 )
 def test_an_unknown_law_is_refused(tiny_config: TinyConfig, init: str) -> None:
     wanted = resolved(tiny_config, generator__init=init, discriminator__init=init)
     for build, name in ((build_generator, "generator"), (build_discriminator, "discriminator")):
         with pytest.raises(
-            ConfigError, match=rf"{name}\.init = '{init}': write default, .*or normal"
+            ConfigError, match=rf"{name}\.init = '{init}': write default, he, xavier, or normal"
         ):
             build(wanted)
 
@@ -162,8 +182,41 @@ def test_another_layout_in_memory_changes_nothing_but_rounding(tiny_config: Tiny
     torch.testing.assert_close(discriminator(images), before)
 
 
-@pytest.mark.parametrize("lines", [["batch_norm", "flatten"], ["flatten", "batch_norm"]])
-def test_batch_statistics_are_noticed(tiny_config: TinyConfig, lines: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("lines", "name"),
+    [
+        (["batch_norm", "flatten"], "batch_norm"),
+        (["flatten", "batch_norm"], "batch_norm"),
+        (["flatten", "minibatch_discrimination 3 2"], "minibatch_discrimination"),
+    ],
+)
+def test_batch_statistics_are_noticed(tiny_config: TinyConfig, lines: list[str], name: str) -> None:
     with_norm = resolved(tiny_config, discriminator__layers=[*lines, "dense 1"])
     assert has_batch_statistics(build_discriminator(with_norm))
+    assert mixing_layer(build_discriminator(with_norm)) == name
     assert not has_batch_statistics(build_discriminator(resolved(tiny_config)))
+
+
+@pytest.mark.parametrize("key", ["batch_size", "generator_batch_size"])
+@pytest.mark.parametrize("name", ["batch_norm", "minibatch_discrimination 3 2"])
+def test_a_batch_of_one_has_nothing_to_compare(
+    tiny_config: TinyConfig, name: str, key: str
+) -> None:
+    changes = {
+        "data.conditional": False,
+        "discriminator.layers": ["flatten", name, "dense 1"],
+        f"training.{key}": 1,
+    }
+    message = f"training.{key} = 1: '{name.split(maxsplit=1)[0]}' needs two images or more"
+    with pytest.raises(ConfigError, match=message):
+        session.prepare(tiny_config(changes))
+    session.prepare(tiny_config({**changes, f"training.{key}": 2}))
+
+
+def test_labels_and_a_batch_of_g_s_own_do_not_go_together(tiny_config: TinyConfig) -> None:
+    for conditional in (True, "auto"):
+        changes = {"training.generator_batch_size": 8, "data.conditional": conditional}
+        with pytest.raises(ConfigError, match=r"generator_batch_size does not go with labels"):
+            session.resolve(tiny_config(changes), CLASSES)
+    unlabelled = tiny_config({"training.generator_batch_size": 8})
+    assert session.resolve(unlabelled, classes=1).data.conditional is False

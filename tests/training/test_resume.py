@@ -60,7 +60,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "discriminator.input_noise": 0.3,
     },
     "unrolled": {"training.unrolled_steps": 2},
-    "a larger batch for G": {"training.generator_batch_size": 20},
+    "a larger batch for G": {"training.generator_batch_size": 20, "data.conditional": False},
     **{
         rule: {
             "generator_optimizer.name": rule,

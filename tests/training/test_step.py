@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -63,8 +65,13 @@ def train_by_the_book(
                 weight.sub_(rate * gradient)
         return torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
 
-    latents = draw_latents(8, config.latent, random)
+    def noisy(images: Tensor) -> Tensor:
+        spread = config.discriminator.input_noise * (1 - progress)
+        return images + spread * torch.randn(images.shape, generator=random) if spread else images
+
+    latents, whole = draw_latents(8, config.latent, random), real
     fake = generator(latents, labels).detach()
+    real, fake = noisy(whole), noisy(fake)
     real_logits, fake_logits = discriminator(real, labels), discriminator(fake, labels)
     adversarial = game.discriminator(real_logits, fake_logits)
     loss = adversarial
@@ -77,19 +84,23 @@ def train_by_the_book(
     d_norm = descend(loss, discriminator, cosine(0.5, 0.5, progress))
     if not config.training.reuse_fakes:
         latents = draw_latents(8, config.latent, random)
-    g_loss = game.generator(
-        discriminator(generator(latents, labels), labels), discriminator(real, labels)
-    )
+    real, fake = noisy(whole), noisy(generator(latents, labels))
+    g_loss = game.generator(discriminator(fake, labels), discriminator(real, labels))
     g_norm = descend(g_loss, generator, 0.25)
+    right_real, right_fake = real_logits > 0, fake_logits < 0
+    if config.loss.name == "relativistic":  # each pair is judged as one
+        right_real = right_fake = real_logits - fake_logits > 0
     return {
         "d_loss": adversarial.item(),
         "g_loss": g_loss.item(),
-        "d_accuracy_real": (real_logits > 0).float().mean().item(),
-        "d_accuracy_fake": (fake_logits < 0).float().mean().item(),
+        "d_accuracy_real": right_real.float().mean().item(),
+        "d_accuracy_fake": right_fake.float().mean().item(),
         "d_match_real": (real_logits > 0).float().mean().item(),
         "d_match_fake": (fake_logits <= 0).float().mean().item(),
         "d_logit_real": real_logits.mean().item(),
         "d_logit_fake": fake_logits.mean().item(),
+        "d_output_real": torch.sigmoid(real_logits).mean().item(),
+        "d_output_fake": torch.sigmoid(fake_logits).mean().item(),
         "d_gradient_norm": d_norm,
         "g_gradient_norm": g_norm,
     }
@@ -104,6 +115,8 @@ def train_by_the_book(
         {"loss.name": "wasserstein", "loss.gradient_penalty": 10.0},
         {"loss.name": "wasserstein", "loss.gradient_penalty": 1.0, "loss.r2": 1.0},
         {"training.reuse_fakes": False},
+        {"discriminator.input_noise": 0.5},
+        {"discriminator.input_noise": 0.5, "loss.name": "relativistic"},
         {"latent.law": "uniform"},
     ],
     ids=str,
@@ -233,3 +246,75 @@ def test_statistics_of_real_and_fake_batches_do_not_mix(tiny_config: TinyConfig)
     figures = dict(zip(FIGURES, train_step(state, [(real, labels)], config, 0.0), strict=True))
     expected = twin.discriminator.train()(real, labels).mean()
     torch.testing.assert_close(figures["d_logit_real"], expected.detach())
+
+
+@pytest.fixture
+def _in_double() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("_in_double")
+@pytest.mark.parametrize("count", [None, 20])
+def test_an_unrolled_generator_faces_the_d_that_comes_after(
+    tiny_config: TinyConfig, count: int | None
+) -> None:
+    """Its loss and gradient are those of a D that was really trained on, two steps of SGD."""
+    unrolled = {"training.unrolled_steps": 2, "training.generator_batch_size": count}
+    config = resolved(tiny_config, {**SGD, "data.conditional": False, **unrolled})
+    real = torch.rand(8, 1, 8, 8) * 2 - 1
+    state, twin = create(config, CPU), create(config, CPU)
+    figures = dict(zip(FIGURES, train_step(state, [(real, None)], config, 0.0), strict=True))
+    # D as it stood when G's turn came, and the latents that G drew for it.
+    latents = draw_latents(8, config.latent, twin.random)
+    if count:
+        latents = draw_latents(count, config.latent, twin.random)
+    game, before = LOSSES[config.loss.name], weights(twin.generator)
+
+    def loss_at(vector: Tensor) -> float:
+        nn.utils.vector_to_parameters(vector, twin.generator.parameters())
+        fake = twin.generator(latents).detach()
+        rival = copy.deepcopy(state.discriminator)
+        optimizer = torch.optim.SGD(rival.parameters(), config.discriminator_optimizer.lr)
+        for _ in range(2):
+            optimizer.zero_grad()
+            game.discriminator(rival(real), rival(fake)).backward()
+            optimizer.step()
+        return game.generator(rival(fake), rival(fake)).item()
+
+    assert figures["g_loss"].item() == pytest.approx(loss_at(before), rel=1e-9)
+    gradient = (before - weights(state.generator)) / config.generator_optimizer.lr
+    assert gradient.norm().item() == pytest.approx(figures["g_gradient_norm"].item(), rel=1e-9)
+    for direction in (gradient / gradient.norm(), torch.randn(len(gradient)) / 10):
+        slope = (loss_at(before + 1e-5 * direction) - loss_at(before - 1e-5 * direction)) / 2e-5
+        assert slope == pytest.approx((gradient @ direction).item(), rel=1e-4, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"loss.name": "mean-squared-error"},
+        {"loss.name": "relativistic", "loss.r1": 1.0, "loss.r2": 1.0},
+        {"loss.name": "wasserstein", "loss.gradient_penalty": 10.0},
+        {"discriminator.input_noise": 0.1, "training.generator_batch_size": 16},
+        {"training.unrolled_steps": 1},
+    ],
+    ids=str,
+)
+def test_a_step_takes_points_of_the_plane(tiny_config: TinyConfig, changes: dict[str, Any]) -> None:
+    points = {
+        "data.source": "point",
+        "data.conditional": False,
+        "generator.layers": ["dense 2"],
+        "discriminator.layers": ["dense 4", "leaky_relu 0.2", "dense 1"],
+    }
+    config = resolved(tiny_config, {**points, **changes})
+    state = create(config, CPU)
+    before = weights(state.generator), weights(state.discriminator)
+    figures = train_step(state, [(torch.randn(8, 2), None)], config, 0.0)
+    assert figures.shape == (len(FIGURES),)
+    assert figures.isfinite().all()
+    assert not torch.equal(weights(state.generator), before[0])
+    assert not torch.equal(weights(state.discriminator), before[1])
