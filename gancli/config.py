@@ -24,10 +24,22 @@ from gancli.errors import ConfigError, did_you_mean
 Table = dict[str, Any]
 Auto = Literal["auto"]
 
-LOSSES = ("minimax", "non-saturating", "least-squares", "hinge", "wasserstein", "relativistic")
+LOSSES = (
+    "minimax",
+    "non-saturating",
+    "least-squares",
+    "mean-squared-error",
+    "hinge",
+    "wasserstein",
+    "relativistic",
+)
 OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "adam")
+POINT_SOURCES = ("point", "ring8", "grid25")
+DRAWN_SOURCES = ("true-image", "digits-10x10")
+DOWNLOADS = ("emnist-digits", "fashion-mnist", "kmnist")
+NAMED_SOURCES = ("mnist", *DOWNLOADS, *POINT_SOURCES, *DRAWN_SOURCES)
 LARGEST_SEED = 2**63 - 1
-DESCRIPTIVE = ("summary", "report", "preview_epochs")
+DESCRIPTIVE = ("summary", "report", "preview_epochs", "minutes")
 _MOST_STEPS = 10**9
 
 
@@ -65,6 +77,18 @@ class DataConfig:
     )
     holdout: int = _option(0, "withhold this many of the last training images", low=0)
 
+    @property
+    def is_points(self) -> bool:
+        """Whether the samples are points in the plane, not images."""
+        return self.source in POINT_SOURCES
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample: (2,) of a point, (channels, height, width) of an image."""
+        if self.is_points:
+            return (2,)
+        return self.channels, self.image_size, self.image_size
+
 
 @dataclasses.dataclass(frozen=True)
 class LatentConfig:
@@ -81,7 +105,7 @@ class GeneratorConfig:
     """The network that draws."""
 
     layers: tuple[str, ...] = _option((), "layer list, from latent to image")
-    init: str = _option("default", "law of the first weights: default, he, or normal STD")
+    init: str = _option("default", "law of the first weights: default, he, xavier, or normal STD")
     class_embedding: int = _option(16, "numbers a class adds to the latent", low=1, high=4096)
     ema_half_life: float = _option(
         0.0, "steps after which a weight counts half in the average; 0: no averaging", low=0
@@ -93,7 +117,7 @@ class DiscriminatorConfig:
     """The network that tells real from fake; it ends in one logit."""
 
     layers: tuple[str, ...] = _option((), "layer list, from image to one logit")
-    init: str = _option("default", "law of the first weights: default, he, or normal STD")
+    init: str = _option("default", "law of the first weights: default, he, xavier, or normal STD")
     input_noise: float = _option(
         0.0, "spread of noise on all that D sees; falls to 0 over the run", low=0, high=1e3
     )
@@ -192,6 +216,9 @@ class RunConfig:
     report: str = _option("", "the report it comes from")
     preview_epochs: float | None = _option(
         None, "length of `--preview`: at most three minutes on two cores", above=0, high=1e7
+    )
+    minutes: float | None = _option(
+        None, "about how long the recipe's own length takes on two cores", above=0, high=1e7
     )
     data: DataConfig = DataConfig()
     latent: LatentConfig = LatentConfig()
@@ -442,11 +469,40 @@ def _check_together(config: RunConfig, where: str) -> None:
             f"{where}: data.conditional needs more than one class, and data.digit leaves one"
         )
     _check_labels(config.loss, where)
+    _check_generator_step(config, where)
     if training.images_per_epoch is not None and training.images_per_epoch < training.batch_size:
         raise ConfigError(
             f"{where}: training.images_per_epoch = {training.images_per_epoch} is smaller than "
             f"training.batch_size = {training.batch_size}"
         )
+
+
+def _check_generator_step(config: RunConfig, where: str) -> None:
+    training, loss = config.training, config.loss
+    if training.generator_batch_size is not None and loss.name == "relativistic":
+        raise ConfigError(
+            f"{where}: training.generator_batch_size does not go with loss.name = 'relativistic', "
+            "which sets each fake against a real image; leave it out, or take another loss"
+        )
+    if not training.unrolled_steps:
+        return
+    if loss.name == "relativistic":
+        raise ConfigError(
+            f"{where}: training.unrolled_steps does not go with loss.name = 'relativistic'; "
+            "set it to 0, or take another loss"
+        )
+    for key, value, plain in (
+        ("real_labels", loss.real_labels, (1.0, 1.0)),
+        ("fake_labels", loss.fake_labels, (0.0, 0.0)),
+        ("r1", loss.r1, 0),
+        ("r2", loss.r2, 0),
+        ("gradient_penalty", loss.gradient_penalty, 0),
+    ):
+        if value != plain:
+            raise ConfigError(
+                f"{where}: training.unrolled_steps looks ahead by the plain loss, without "
+                f"loss.{key}; set one of the two back"
+            )
 
 
 def _check_labels(loss: LossConfig, where: str) -> None:

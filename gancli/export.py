@@ -14,18 +14,20 @@ from typing import IO
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 import gancli
 from gancli import files
 from gancli.data import labels_file_name
 from gancli.errors import ConfigError, StorageError, memory_advice
 from gancli.pictures.grid import default_columns, make_grid, save_png
+from gancli.pictures.sheet import draw_sheet
 from gancli.sampling import Trained
 
 MOST_TILES = 10_000
 SUFFIXES = (".png", ".npz", ".idx")
 
-Portion = tuple[Sequence[int], npt.NDArray[np.uint8]]
+Portion = tuple[Sequence[int], Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,18 +73,18 @@ class Wanted:
         return None if labels is None else labels.to(torch.uint8).numpy()
 
     def portions(self) -> Iterator[Portion]:
-        """Yield seeds with their images, uint8 [n, channels, size, size], in bounded memory."""
+        """Yield seeds with their images, uint8 [n, channels, size, size], or points, in portions."""
         with memory_advice("draw fewer at a time (-n), or on another --device"):
             if self.interpolate is not None:
                 start, end = self.interpolate
                 images = self.trained.interpolate(
                     start, end, self.count, digit=self.digit, truncation=self.truncation
                 )
-                yield range(self.count), images.numpy()
+                yield range(self.count), images
                 return
-            stream = self.trained.stream(self.seeds, digit=self.digit, truncation=self.truncation)
-            for seeds, images in stream:
-                yield seeds, images.numpy()
+            yield from self.trained.stream(
+                self.seeds, digit=self.digit, truncation=self.truncation
+            )
 
     def metadata(self, seeds: str) -> dict[str, str]:
         """Return what every picture says about itself."""
@@ -118,6 +120,8 @@ def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int
     if separate:
         return _write_separate(wanted, out)
     suffix = out.suffix.lower()
+    if suffix == ".idx" and wanted.trained.config.data.is_points:
+        raise ConfigError(f"--out {out}: IDX holds images, and these are points; write .npz or .png")
     if suffix not in SUFFIXES:
         raise ConfigError(
             f"--out {out}: samples are written as {', '.join(SUFFIXES)}, or with --separate "
@@ -131,14 +135,16 @@ def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int
 
 def _write_grid(wanted: Wanted, out: Path, grid: tuple[int, int] | None) -> None:
     tiles = max(wanted.count, grid[0] * grid[1] if grid else 0)
-    if tiles > MOST_TILES:
+    data = wanted.trained.config.data
+    if tiles > MOST_TILES and not data.is_points:
         raise ConfigError(
             f"a grid of {tiles:,} samples is too large to look at (at most {MOST_TILES:,}); "
             "give --separate, or --out samples.npz or samples.idx"
         )
-    images = np.concatenate([images for _, images in wanted.portions()])
+    samples = torch.cat([samples for _, samples in wanted.portions()])
     columns = grid[1] if grid else wanted.count if wanted.interpolate else _columns(wanted)
-    save_png(make_grid(images, columns), out, wanted.metadata(_spelled(wanted.seeds)))
+    sheet = draw_sheet(samples, data.source, columns)
+    save_png(sheet, out, wanted.metadata(_spelled(wanted.seeds)))
 
 
 def _columns(wanted: Wanted) -> int:
@@ -150,6 +156,8 @@ def _columns(wanted: Wanted) -> int:
 
 
 def _write_separate(wanted: Wanted, folder: Path) -> Path:
+    if wanted.trained.config.data.is_points:
+        raise ConfigError("--separate writes images one by one, and these are points; leave it out")
     if wanted.interpolate is not None:
         raise ConfigError("--separate takes seeds, and --interpolate has none between its two")
     files.make_folder(folder)
@@ -157,16 +165,19 @@ def _write_separate(wanted: Wanted, folder: Path) -> Path:
     for seeds, images in wanted.portions():
         for seed, image in zip(seeds, images, strict=True):
             path = folder / f"seed-{seed:0{digits}d}.png"
-            save_png(make_grid(image[None], 1, margin=0), path, wanted.metadata(str(seed)))
+            sheet = make_grid(image[None].numpy(), 1, margin=0)
+            save_png(sheet, path, wanted.metadata(str(seed)))
     return folder
 
 
 def _write_npz(wanted: Wanted, out: Path, _: tuple[int, int] | None) -> None:
     """Write an NPZ as numpy would, but array by array and portion by portion."""
     with files.atomic_path(out) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        with archive.open("images.npy", "w", force_zip64=True) as file:
-            _write_array_header(file, _shape(wanted))
-            _write_pixels(wanted, file)
+        points = wanted.trained.config.data.is_points
+        name = "points.npy" if points else "images.npy"
+        with archive.open(name, "w", force_zip64=True) as file:
+            _write_array_header(file, _shape(wanted), "<f4" if points else "|u1")
+            _write_samples(wanted, file)
         about = wanted.metadata(_spelled(wanted.seeds))
         arrays = {
             "labels": wanted.labels(),
@@ -179,8 +190,8 @@ def _write_npz(wanted: Wanted, out: Path, _: tuple[int, int] | None) -> None:
                     np.lib.format.write_array(file, array, allow_pickle=False)
 
 
-def _write_array_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+def _write_array_header(file: IO[bytes], shape: tuple[int, ...], kind: str) -> None:
+    header = {"descr": kind, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
@@ -191,7 +202,7 @@ def _write_idx(wanted: Wanted, out: Path, _: tuple[int, int] | None) -> None:
         *labels_paths, images_path = [stack.enter_context(files.atomic_path(p)) for p in paths]
         with open(images_path, "wb") as file:
             file.write(_idx_header(_shape(wanted)))
-            _write_pixels(wanted, file)
+            _write_samples(wanted, file)
         for path in labels_paths:
             assert labels is not None
             path.write_bytes(_idx_header((wanted.count,)) + labels.tobytes())
@@ -202,15 +213,18 @@ def _idx_header(shape: tuple[int, ...]) -> bytes:
 
 
 def _shape(wanted: Wanted) -> tuple[int, ...]:
-    """Return [n, height, width], with a fourth dimension of 3 for colour."""
+    """Return [n, height, width], with a fourth dimension of 3 for colour; [n, 2] of points."""
     data = wanted.trained.config.data
+    if data.is_points:
+        return wanted.count, 2
     shape = (wanted.count, data.image_size, data.image_size)
     return shape if data.channels == 1 else (*shape, data.channels)
 
 
-def _write_pixels(wanted: Wanted, file: IO[bytes]) -> None:
-    for _, images in wanted.portions():
-        file.write(np.ascontiguousarray(images.transpose(0, 2, 3, 1)).tobytes())
+def _write_samples(wanted: Wanted, file: IO[bytes]) -> None:
+    for _, samples in wanted.portions():
+        rows = samples if samples.ndim == 2 else samples.permute(0, 2, 3, 1)
+        file.write(rows.contiguous().numpy().tobytes())
 
 
 def _spelled(seeds: Sequence[int]) -> str:

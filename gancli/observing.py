@@ -24,8 +24,8 @@ class Observer:
     def logged(self, record: dict[str, Any]) -> None:
         """A line was added to the log."""
 
-    def framed(self, images: Tensor, epoch: float) -> None:
-        """A frame was drawn: uint8 [n, channels, size, size]."""
+    def framed(self, samples: Tensor, epoch: float) -> None:
+        """A frame was drawn: uint8 [n, channels, size, size], or points float32 [n, 2]."""
 
     def warned(self, message: str) -> None:
         """Something is not as it should be, and was dealt with."""

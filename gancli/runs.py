@@ -93,6 +93,11 @@ class RunDirectory:
         return self.path / "films"
 
     @property
+    def plots(self) -> Path:
+        """What ``gancli plot`` drew."""
+        return self.path / "plots"
+
+    @property
     def scores_path(self) -> Path:
         """What ``gancli evaluate`` found."""
         return self.path / "scores.json"
@@ -276,22 +281,24 @@ def _alive(pid: int) -> bool:
 
 def default_name(wanted: RunConfig, *, preview: bool = False) -> str:
     """Name a run by recipe, data, digit and seed, leaving out what is default."""
-    data = wanted.data
-    default = recipes.MANY_CLASSES if data.digit is None else recipes.ONE_CLASS
+    data, usual = wanted.data, recipes.default(wanted.recipe)
+    main = recipes.MANY_CLASSES if data.digit is None else recipes.ONE_CLASS
+    if data.is_points:
+        main = recipes.POINTS
     parts = []
-    if wanted.recipe != default:
+    if wanted.recipe != main:
         parts.append(wanted.recipe)
-    if data.source != "mnist":
+    if data.source != usual.data.source or wanted.recipe == recipes.POINTS:
         parts.append(Path(data.source).name.split(".")[0])
     if data.digit is not None:
         parts.append(f"digit-{data.digit}")
     elif not parts:
         parts.append("all-digits")
-    if data.conditional is False and data.digit is None and wanted.recipe == default:
+    if wanted.recipe == recipes.MANY_CLASSES and data.conditional is False:
         parts.append("unconditional")
     if preview:
         parts.append("preview")
-    if wanted.training.seed:
+    if wanted.training.seed != usual.training.seed:
         parts.append(f"seed-{wanted.training.seed}")
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-._") or "run"
 

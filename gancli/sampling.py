@@ -71,7 +71,7 @@ class Trained:
     def sample(
         self, seeds: Sequence[int], *, digit: int | None = None, truncation: float = 1.0
     ) -> Tensor:
-        """Draw the images of seeds: uint8 [n, channels, size, size] on the CPU.
+        """Draw the images of seeds: uint8 [n, channels, size, size], or points float32 [n, 2].
 
         Args:
             seeds: each from 0 to 2**63 - 1; a seed always gives the same image.
@@ -171,12 +171,12 @@ def _trained(checkpoint: checkpoints.Checkpoint, run: RunDirectory | None, devic
 
 @torch.inference_mode()
 def draw(generator: Generator, latents: Tensor, labels: Tensor | None, config: RunConfig) -> Tensor:
-    """Draw latents [n, size]: uint8 images [n, channels, size, size] on the CPU.
+    """Draw latents [n, size]: uint8 [n, channels, size, size], or points float32 [n, 2], on the CPU.
 
     The generator is used in evaluation mode and left in the mode it was in.
     """
     device = next(generator.parameters()).device
-    images = []
+    points, samples = config.data.is_points, []
     was_training = generator.training
     generator.eval()
     for start in range(0, len(latents), BLOCK_IMAGES):
@@ -189,14 +189,12 @@ def draw(generator: Generator, latents: Tensor, labels: Tensor | None, config: R
             block_labels[: len(rows)] = labels[start : start + BLOCK_IMAGES]
             block_labels = block_labels.to(device)
         drawn = generator(block.to(device), block_labels)[: len(rows)]
-        images.append(to_pixels(drawn, config.data.pixel_range).cpu())
+        samples.append(drawn.cpu() if points else to_pixels(drawn, config.data.pixel_range).cpu())
     generator.train(was_training)
-    image = generator.image
-    return (
-        torch.cat(images)
-        if images
-        else torch.empty(0, image.channels, image.size, image.size, dtype=torch.uint8)
-    )
+    if samples:
+        return torch.cat(samples)
+    dtype = torch.float32 if points else torch.uint8
+    return torch.empty(0, *generator.sample_shape, dtype=dtype)
 
 
 def to_pixels(images: Tensor, pixel_range: str) -> Tensor:
@@ -210,7 +208,9 @@ def to_pixels(images: Tensor, pixel_range: str) -> Tensor:
 
 
 def from_pixels(images: Tensor, pixel_range: str) -> Tensor:
-    """Turn uint8 images into what networks see: float32 in the pixel range."""
+    """Turn uint8 images into what networks see: float32 in the pixel range; points stay."""
+    if images.is_floating_point():
+        return images
     pixels = images.float()
     if pixel_range == "signed":
         return pixels / 127.5 - 1

@@ -27,10 +27,11 @@ from gancli.errors import (
     TrainingError,
     memory_advice,
 )
-from gancli.networks import build_discriminator, build_generator, has_batch_statistics
+from gancli.networks import build_discriminator, build_generator, mixing_layer
 from gancli.observing import Observer
 from gancli.pictures.frames import frame_path
-from gancli.pictures.grid import make_grid, save_png
+from gancli.pictures.grid import save_png
+from gancli.pictures.sheet import draw_sheet
 from gancli.runs import RunDirectory, Status, check_identity, check_unclaimed
 from gancli.sampling import Trained
 from gancli.stopping import gentle_stop
@@ -89,7 +90,7 @@ def resolve(config: RunConfig, classes: int, threads_if_auto: int | None = None)
     """Replace every ``auto`` that the data or the machine decides.
 
     Raises:
-        ConfigError: labels are asked for where there are none.
+        ConfigError: labels are asked for where there are none, or go with another key badly.
     """
     conditional = config.data.conditional
     able = classes > 1 and config.data.digit is None
@@ -99,6 +100,11 @@ def resolve(config: RunConfig, classes: int, threads_if_auto: int | None = None)
             f"{config.data.source} has {classes}"
         )
     conditional = able if conditional == "auto" else conditional
+    if conditional and config.training.generator_batch_size is not None:
+        raise ConfigError(
+            "training.generator_batch_size does not go with labels, of which a batch has one for "
+            "each real image; leave it out, or learn without: --set data.conditional=false"
+        )
     columns, threads = config.record.frame_columns, config.training.threads
     return dataclasses.replace(
         config,
@@ -134,11 +140,13 @@ def prepare(
     plan = Plan.of(config, len(splits.train))
     with torch.device("meta"):
         networks = build_generator(config), build_discriminator(config)
-    if config.training.batch_size == 1 and any(map(has_batch_statistics, networks)):
-        raise ConfigError(
-            "training.batch_size = 1: 'batch_norm' needs two images or more to compare; "
-            "raise it, or take the layer out"
-        )
+    mixing = next(filter(None, map(mixing_layer, networks)), None)
+    for key in ("batch_size", "generator_batch_size"):
+        if mixing and getattr(config.training, key) == 1:
+            raise ConfigError(
+                f"training.{key} = 1: '{mixing}' needs two images or more to compare; raise it, or "
+                "take the layer out"
+            )
     return config, splits.train, plan
 
 
@@ -302,7 +310,7 @@ class _Session:
         assert isinstance(record.frame_columns, int)
         seeds = range(record.frame_rows * record.frame_columns)
         trained = self._trained(state)
-        images = trained.sample(seeds)
+        samples = trained.sample(seeds)
         epoch = self.plan.epoch(state.step)
         metadata = {
             "run": self.run.name,
@@ -312,9 +320,9 @@ class _Session:
             "epoch": f"{epoch:g}",
             "version": gancli.__version__,
         }
-        grid = make_grid(images.numpy(), record.frame_columns)
-        save_png(grid, frame_path(self.run.frames, epoch), metadata)
-        self.observer.framed(images, epoch)
+        sheet = draw_sheet(samples, self.config.data.source, record.frame_columns)
+        save_png(sheet, frame_path(self.run.frames, epoch), metadata)
+        self.observer.framed(samples, epoch)
 
     def _trained(self, state: TrainState) -> Trained:
         return Trained(

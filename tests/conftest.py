@@ -51,6 +51,7 @@ def _offline() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GANCLI_DEBUG", raising=False)
 
 
 @pytest.fixture(autouse=True)

@@ -37,8 +37,12 @@ HINTS = {
 NUMBERS = sorted(key for key, hints in HINTS.items() if {int, float} & set(hints))
 
 
+# A loss that goes with every other key.
+PLAIN = {"loss.name": "non-saturating", "loss.r1": 0.0, "loss.r2": 0.0}
+
+
 def with_key(key: str, value: Any) -> RunConfig:
-    return recipes.build(recipes.read("digit"), {key: value}, "recipe 'digit'")
+    return recipes.build(recipes.read("digit"), {**PLAIN, key: value}, "recipe 'digit'")
 
 
 def refusal(key: str, value: Any) -> str:
@@ -84,14 +88,23 @@ def tables(draw: st.DrawFn) -> Table:
     table: Table = {"recipe": draw(st.text(max_size=10)), "summary": draw(st.text(max_size=10))}
     for key in KEYS:
         config.set_key(table, key, draw(values(key)))
-    data, training = table["data"], table["training"]
+    data, training, loss = table["data"], table["training"], table["loss"]
     data["channels"] = draw(st.sampled_from([1, 3]))
     if data["digit"] is not None:
         data["conditional"] = draw(st.sampled_from([False, "auto"]))
     if training["images_per_epoch"] is not None:
         training["images_per_epoch"] += training["batch_size"]
-    if table["loss"]["name"] not in ("minimax", "non-saturating"):
-        del table["loss"]["real_labels"], table["loss"]["fake_labels"]
+    unrolled = training["unrolled_steps"] > 0 and draw(st.booleans())
+    if not unrolled:
+        training["unrolled_steps"] = 0
+    if unrolled and loss["name"] == "relativistic":
+        loss["name"] = "hinge"
+    if unrolled or loss["name"] not in ("minimax", "non-saturating"):
+        del loss["real_labels"], loss["fake_labels"]
+    if unrolled:
+        del loss["r1"], loss["r2"], loss["gradient_penalty"]
+    if loss["name"] == "relativistic":
+        training["generator_batch_size"] = None
     training[draw(st.sampled_from(["epochs", "steps"]))] = None
     if training["epochs"] is None and training["steps"] is None:
         training["steps"] = 1
@@ -198,6 +211,24 @@ def test_a_whole_number_becomes_a_float_where_one_is_meant() -> None:
         ({"discriminator.layers": None}, "discriminator.layers is missing"),
         ({"data.digit": 1, "data.conditional": True}, "more than one class"),
         ({"training.images_per_epoch": 7}, "is smaller than training.batch_size = 8"),
+        (
+            {"training.generator_batch_size": 8, "loss.name": "relativistic"},
+            "training.generator_batch_size does not go with loss.name = 'relativistic'",
+        ),
+        (
+            {"training.unrolled_steps": 1, "loss.name": "relativistic"},
+            "training.unrolled_steps does not go with loss.name = 'relativistic'",
+        ),
+        *(
+            ({"training.unrolled_steps": 1, key: value}, f"by the plain loss, without {key}")
+            for key, value in {
+                "loss.real_labels": [0.7, 1.2],
+                "loss.fake_labels": [0.0, 0.3],
+                "loss.r1": 1.0,
+                "loss.r2": 0.1,
+                "loss.gradient_penalty": 10.0,
+            }.items()
+        ),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(

@@ -122,6 +122,7 @@ class LiveView(Observer):
         self.figures = Text()
         self.digits: Digits | None = None
         self.images_per_step = 0
+        self.source = ""
         self.display = Live(
             get_renderable=self._render,
             console=output.console,
@@ -133,7 +134,7 @@ class LiveView(Observer):
         return Group(*([self.digits] if self.digits else []), self.figures, self.progress)
 
     def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:
-        self.images_per_step = plan.images_per_step
+        self.images_per_step, self.source = plan.images_per_step, config.data.source
         self.task = self.progress.add_task(
             run.name, total=plan.total_steps, completed=step, speed=""
         )
@@ -147,8 +148,10 @@ class LiveView(Observer):
     def logged(self, record: dict[str, Any]) -> None:
         self.figures = Text(f"epoch {record['epoch']:g}  {figures_line(record)}", overflow="fold")
 
-    def framed(self, images: Tensor, epoch: float) -> None:
-        self.digits = Digits(images.numpy())
+    def framed(self, samples: Tensor, epoch: float) -> None:
+        from gancli.pictures.sheet import as_tiles  # noqa: PLC0415 - imports torch
+
+        self.digits = Digits(as_tiles(samples, self.source))
 
     def warned(self, message: str) -> None:
         self.output.warn(message)

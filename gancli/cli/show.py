@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +53,7 @@ def _list(runs_dir: Path, output: Output) -> None:
         output.next("gancli", "show", rows[0]["run"], *runs_dir_words(runs_dir))
     if output.as_json:
         output.result(None, {"runs": rows})
-    else:
+    elif output.quiet or not sys.stdout.isatty():  # a person has just read them
         for row in rows:
             output.stdout(row["path"])
 
@@ -86,6 +87,7 @@ def _score(run: RunDirectory, name: str) -> float | None:
 
 def _show_one(run: RunDirectory, output: Output) -> None:
     config, status, log = run.read_config(), run.read_status(), run.read_log()
+    run.status()  # a word that means nothing is an error here, and only a warning in the list
     row = _row(run, output)
     if not output.quiet and not output.as_json:
         output.say(config.to_toml().rstrip())
@@ -118,6 +120,8 @@ def _show_one(run: RunDirectory, output: Output) -> None:
 
 def _draw(run: RunDirectory, output: Output) -> None:
     """Draw the newest frame's tiles with half-blocks."""
+    import numpy as np  # noqa: PLC0415 - keeps --help fast
+
     from gancli.cli.live import Digits  # noqa: PLC0415 - imports rich
     from gancli.pictures.frames import list_frames, read_frame  # noqa: PLC0415
     from gancli.pictures.grid import split_grid  # noqa: PLC0415
@@ -128,5 +132,9 @@ def _draw(run: RunDirectory, output: Output) -> None:
     except DataError as error:
         output.warn(str(error))
         return
-    tiles = split_grid(picture, run.read_config().data.image_size)
+    data = run.read_config().data
+    if data.is_points:
+        tiles = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)[None]
+    else:
+        tiles = split_grid(picture, data.image_size)
     output.console.print(Digits(tiles, spare_rows=4))

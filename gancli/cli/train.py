@@ -20,6 +20,7 @@ from gancli.cli.options import (
     runs_dir_words,
 )
 from gancli.cli.output import Output
+from gancli.cli.progress import fetch_data
 from gancli.config import parse_assignment
 from gancli.errors import ConfigError, GancliError
 from gancli.jobs import Job, Result
@@ -35,7 +36,8 @@ def train(
     ] = None,
     seed: Annotated[str | None, typer.Option(help="One seed; or several, a run each.")] = None,
     data: Annotated[
-        str | None, typer.Option(help="mnist, an IDX file, or a folder of pictures.")
+        str | None,
+        typer.Option(help="mnist or another name, an IDX file, or a folder of pictures."),
     ] = None,
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="Leave the labels out.")
@@ -145,6 +147,7 @@ def _threads(text: str) -> int | str:
 def _print_plan(job: Job, output: Output) -> None:
     from gancli import session  # noqa: PLC0415 - imports torch
 
+    fetch_data(job.config.data.source, output)
     config, images, plan = session.prepare(job.config)
     output.say(
         f"{len(images):,} images, {plan.steps_per_epoch:,} steps an epoch, "
@@ -165,6 +168,7 @@ def _train_one(job: Job, output: Output) -> None:
     from gancli.cli.live import watching  # noqa: PLC0415 - imports rich
 
     output.say(f"training {job.run.name}: loading torch and the data ...")
+    fetch_data(job.config.data.source, output)
     with watching(output) as observer:
         outcome = jobs.train_one(job, observer)
     summary = jobs.outcome_as_dict(outcome)
@@ -200,6 +204,8 @@ def _train_many(planned: list[Job], processes: int, output: Output) -> None:
         if known is not None:
             results[job.run.name] = known
     waiting = [job for job in planned if job.run.name not in results]
+    for source in {job.config.data.source for job in waiting}:
+        fetch_data(source, output)
     if processes > 1 and waiting:
         with watching_many(output, waiting) as listen:
             for result in jobs.train_many(waiting, min(processes, len(waiting)), listen):

@@ -1,4 +1,4 @@
-"""Every source of images as the same thing: one uint8 tensor and, where known, labels."""
+"""Every source as the same thing: one tensor of images or points and, where known, labels."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gancli.config import DataConfig
+from gancli.config import NAMED_SOURCES, DataConfig
+from gancli.data import catalogue
 from gancli.data.folder import list_folder, read_folder
 from gancli.data.idx import read_idx
+from gancli.data.synthetic import Targets, targets
 from gancli.errors import ConfigError, DataError, did_you_mean
 
 EMBEDDED_MNIST = Path(__file__).parent / "mnist"
-CATALOGUE = {"mnist": EMBEDDED_MNIST}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ImageSet:
     """Images with labels where they are known.
 
     Attributes:
-        images: uint8 [n, channels, height, width], 0 to 255.
+        images: uint8 [n, channels, height, width], 0 to 255; of points float32 [n, 2].
         labels: int64 [n] from 0 up, or None.
     """
 
@@ -89,38 +90,22 @@ class DataSplits:
 def load(
     source: str = "mnist", *, image_size: int = 28, channels: int = 1, holdout: int = 0
 ) -> DataSplits:
-    """Load a data set: a name of the catalogue, IDX files, or a folder of pictures.
+    """Load a data set: a name of the catalogue, made data, IDX files, or a folder of pictures.
 
     Args:
-        source: ``mnist``; an IDX file of images (labels are looked for beside it); a folder with
-            the four official IDX files; or a folder of pictures, a subfolder a class.
+        source: ``mnist``; ``emnist-digits``, ``fashion-mnist`` or ``kmnist``, which are downloaded
+            once; ``point``, ``ring8``, ``grid25``, ``true-image`` or ``digits-10x10``, which are
+            made on the spot; an IDX file of images (labels are looked for beside it); a folder
+            with the four official IDX files; or a folder of pictures, a subfolder a class.
         image_size: height and width that images are resized to.
         channels: 1 for grey, 3 for colour.
         holdout: how many of the last training images are withheld.
 
     Raises:
-        DataError: the source is missing, damaged or contradicts itself.
+        DataError: the source is missing, damaged or contradicts itself, or cannot be downloaded.
+        StorageError: what is downloaded cannot be kept.
     """
-    path = CATALOGUE.get(source) or Path(source).expanduser()
-    if path.is_dir():
-        train_images = _find_idx(path, "train-images")
-        if train_images is None:
-            images, labels, _ = read_folder(path, image_size, channels)
-            train = ImageSet(
-                torch.from_numpy(images), None if labels is None else torch.from_numpy(labels)
-            )
-            test = None
-        else:
-            train = _read_pair(train_images, image_size, channels)
-            test_images = _find_idx(path, "t10k-images") or _find_idx(path, "test-images")
-            test = _read_pair(test_images, image_size, channels) if test_images else None
-    elif path.is_file():
-        train, test = _read_pair(path, image_size, channels), None
-    else:
-        raise DataError(
-            f"no data at '{source}': give {', '.join(CATALOGUE)}, an IDX file or a folder"
-            f"{did_you_mean(source, CATALOGUE)}"
-        )
+    train, test = _read(source, image_size, channels)
     if train.labels is not None and len(torch.unique(train.labels)) == 1:
         # One class is none to tell apart, whatever its number: samples of one digit, say.
         train, test = ImageSet(train.images, None), test and ImageSet(test.images, None)
@@ -159,6 +144,44 @@ def load_for(config: DataConfig) -> DataSplits:
     return splits.of_class(config.digit)
 
 
+def _read(source: str, image_size: int, channels: int) -> tuple[ImageSet, ImageSet | None]:
+    """Return the training images of a source and, where it has them, the test images."""
+    made = targets(source)
+    if made is not None:
+        return _make(made, image_size, channels)
+    fetched = EMBEDDED_MNIST if source == "mnist" else catalogue.folder_of(source)
+    path = fetched or Path(source).expanduser()
+    sideways = catalogue.is_transposed(source)
+    if path.is_dir():
+        train_images = _find_idx(path, "train-images")
+        if train_images is None:
+            images, labels, _ = read_folder(path, image_size, channels)
+            return ImageSet(
+                torch.from_numpy(images), None if labels is None else torch.from_numpy(labels)
+            ), None
+        train = _read_pair(train_images, image_size, channels, sideways)
+        test_images = _find_idx(path, "t10k-images") or _find_idx(path, "test-images")
+        if test_images is None:
+            return train, None
+        return train, _read_pair(test_images, image_size, channels, sideways)
+    if path.is_file():
+        return _read_pair(path, image_size, channels), None
+    raise DataError(
+        f"no data at '{source}': give {', '.join(NAMED_SOURCES)}, an IDX file or a folder"
+        f"{did_you_mean(path.name, NAMED_SOURCES)}"
+    )
+
+
+def _make(made: Targets, image_size: int, channels: int) -> tuple[ImageSet, ImageSet]:
+    """Draw both splits of made data, the test split from a seed of its own."""
+    splits = []
+    for seed, count in enumerate((made.train, made.test)):
+        samples, labels = made.draw(count, seed)
+        drawn = samples if samples.ndim == 2 else _fit(samples, image_size, channels)
+        splits.append(ImageSet(drawn, labels))
+    return splits[0], splits[1]
+
+
 def _slice(images: ImageSet, start: int, stop: int) -> ImageSet:
     labels = images.labels
     return ImageSet(images.images[start:stop], None if labels is None else labels[start:stop])
@@ -169,8 +192,11 @@ def _find_idx(folder: Path, start: str) -> Path | None:
     return found[0] if found else None
 
 
-def _read_pair(path: Path, image_size: int, channels: int) -> ImageSet:
-    """Read IDX images and, where they lie beside, the labels of the same name."""
+def _read_pair(path: Path, image_size: int, channels: int, sideways: bool = False) -> ImageSet:
+    """Read IDX images and, where they lie beside, the labels of the same name.
+
+    Images that lie ``sideways``, rows and columns exchanged, are turned upright.
+    """
     images = read_idx(path)
     if images.ndim == 3:
         images = images[..., None]
@@ -186,7 +212,7 @@ def _read_pair(path: Path, image_size: int, channels: int) -> ImageSet:
         if labels_name != path.name and labels_path.is_file():
             labels = torch.from_numpy(_read_labels(labels_path, len(images), path))
             break
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
+    pixels = torch.from_numpy(images).permute((0, 3, 2, 1) if sideways else (0, 3, 1, 2))
     return ImageSet(_fit(pixels, image_size, channels), labels)
 
 

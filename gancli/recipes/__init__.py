@@ -14,6 +14,7 @@ from gancli.errors import ConfigError, did_you_mean
 FOLDER = Path(__file__).parent
 ONE_CLASS = "digit"
 MANY_CLASSES = "digits"
+POINTS = "points"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +48,11 @@ def read(name_or_path: str) -> Recipe:
     return Recipe(str(name), str(table.get("summary", "")), table)
 
 
+def default(name: str) -> RunConfig:
+    """Return the config of a built-in recipe as it is; all defaults for one of a user's own."""
+    return build(read(name), {}, name) if name in names() else RunConfig()
+
+
 def build(recipe: Recipe, settings: Mapping[str, Any], where: str) -> RunConfig:
     """Return a recipe with dotted keys set on top, checked; ``None`` takes a key out.
 
@@ -56,6 +62,9 @@ def build(recipe: Recipe, settings: Mapping[str, Any], where: str) -> RunConfig:
     changes: Table = {}
     for key, value in settings.items():
         config.set_key(changes, key, value)
+    for key in changes.keys() & recipe.table.keys():
+        if isinstance(changes[key], dict) and not isinstance(recipe.table[key], dict):
+            raise ConfigError(f"{where}: '{key}' is a table, not {recipe.table[key]!r}")
     return config.from_table(config.without_none(_merged(recipe.table, changes)), where)
 
 
@@ -83,6 +92,7 @@ def _extended(path: Path, seen: tuple[Path, ...]) -> Table:
     base_path = path.parent / base if base.endswith(".toml") else _built_in(base, f"{path}: ")
     inherited = _extended(base_path, (*seen, path))
     inherited["recipe"] = path.stem
+    inherited.pop("minutes", None)  # measured on other networks
     return _merged(inherited, table)
 
 
