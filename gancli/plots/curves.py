@@ -1,0 +1,131 @@
+"""The curves of a run: what its log says, over its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullLocator
+
+from gancli.plots import style
+from gancli.runs import RunDirectory
+
+Log = Sequence[Mapping[str, Any]]
+Look = tuple[str, str, str]
+"""Label, colour and line style of a curve."""
+
+_FEW_LINES, _MANY_LINES = 40, 400
+LOSSES = {"d_loss": ("D", style.DISCRIMINATOR, "-"), "g_loss": ("G", style.GENERATOR, "-")}
+ACCURACIES = {
+    "d_accuracy_real": ("on real", style.REAL, "-"),
+    "d_accuracy_fake": ("on fake", style.FAKE, "--"),
+}
+_OUTPUTS = {
+    "d_output_real": ("on real", style.REAL, "-"),
+    "d_output_fake": ("on fake", style.FAKE, "--"),
+}
+_LOGITS = {
+    "d_logit_real": ("on real", style.REAL, "-"),
+    "d_logit_fake": ("on fake", style.FAKE, "--"),
+}
+_NORMS = {
+    "d_gradient_norm": ("D", style.DISCRIMINATOR, "-"),
+    "g_gradient_norm": ("G", style.GENERATOR, "-"),
+}
+
+
+def draw(run: RunDirectory, target: Path) -> None:
+    """Draw losses, accuracies, D's mean outputs and gradient norms; the log must have a line."""
+    log = run.read_log()
+    with style.sheet(target, 12, 8, f"{run.name}: training curves") as figure:
+        (losses, accuracies), (outputs, norms) = figure.subplots(2, 2, sharex=True)
+        losses.set_title("Loss")
+        draw_lines(losses, log, LOSSES)
+        accuracies.set_title("Accuracy of D")
+        draw_shares(accuracies, log, ACCURACIES)
+        if _has(log, _OUTPUTS):
+            outputs.set_title("Mean output of D, real is 1")
+            draw_shares(outputs, log, _OUTPUTS)
+        elif _has(log, _LOGITS):  # a run of gancli before it logged outputs
+            outputs.set_title("Mean logit of D, real is above 0")
+            draw_lines(outputs, log, _LOGITS)
+        else:
+            _note(outputs, "this run's log does not hold D's outputs")
+        norms.set_title("Length of the gradient")
+        if _has(log, _NORMS):
+            draw_lines(norms, log, _NORMS)
+            if min(record[name] for record in log for name in _NORMS) > 0:
+                norms.set_yscale("log")
+                norms.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                norms.yaxis.set_major_formatter("{x:g}")
+                norms.yaxis.set_minor_locator(NullLocator())
+        else:
+            _note(norms, "this run's log does not hold gradient norms")
+        for axes in (outputs, norms):
+            axes.set_xlabel(x_words(log))
+        for axes in (losses, accuracies, outputs, norms):
+            _add_legend(axes)
+        if window := window_of(log):
+            style.explain(figure, f"thin: as logged; bold: mean over {window} lines of the log")
+
+
+def draw_lines(axes: Axes, log: Log, figures: Mapping[str, Look]) -> None:
+    """Draw figures of a log over epochs, or over steps where there is hardly an epoch.
+
+    Args:
+        axes: where to.
+        log: the records.
+        figures: keys of the log with their looks.
+    """
+    x = [record["step" if _in_steps(log) else "epoch"] for record in log]
+    window = window_of(log)
+    for name, (label, colour, dash) in figures.items():
+        y = [record[name] for record in log]
+        if window:
+            axes.plot(x, y, color=colour, alpha=0.25, linewidth=0.8)
+            axes.plot(x, style.smooth(y, window), color=colour, label=label, linestyle=dash)
+        else:
+            marker = "o" if len(log) <= _FEW_LINES else ""
+            axes.plot(x, y, dash, color=colour, label=label, marker=marker, markersize=4)
+    axes.margins(x=0.02)
+
+
+def draw_shares(axes: Axes, log: Log, figures: Mapping[str, Look]) -> None:
+    """Draw figures from 0 to 1, with the line at one half that says D cannot tell."""
+    axes.axhline(0.5, color=style.MUTED, linewidth=1, linestyle=(0, (4, 4)))
+    draw_lines(axes, log, figures)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_yticks(np.linspace(0, 1, 5))
+
+
+def _note(axes: Axes, words: str) -> None:
+    """Say in the middle of an empty panel why it is empty."""
+    axes.text(0.5, 0.5, words, ha="center", color=style.MUTED, transform=axes.transAxes)
+    axes.grid(visible=False)
+
+
+def _add_legend(axes: Axes) -> None:
+    """Put the legend beside the title, where it hides no curve."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.3)
+
+
+def x_words(log: Log) -> str:
+    """Return what the horizontal axis counts."""
+    return "step" if _in_steps(log) else "epoch"
+
+
+def _in_steps(log: Log) -> bool:
+    return bool(log[-1]["epoch"] < 2)
+
+
+def window_of(log: Log) -> int:
+    """Return how many lines are averaged into the bold curve; 0 where there are few enough."""
+    return 0 if len(log) < _MANY_LINES else len(log) // 100 * 2 + 1
+
+
+def _has(log: Log, figures: Mapping[str, object]) -> bool:
+    return all(name in record for record in log for name in figures)

@@ -1,0 +1,154 @@
+"""One look for every figure, and files that are the same bytes every time.
+
+Colours are those of Okabe and Ito (Color Universal Design, 2008), which people tell apart whatever
+their kind of colour vision; red alone is not theirs, and never stands for something by its colour
+only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from gancli import files
+
+BLUE, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
+VERMILLION, RED = "#D55E00", "#CC2222"
+_SHRUNK = 400  # pictures of more pixels than this are drawn smaller than they are
+INK, MUTED, RULE = "#222222", "#666666", "#DDDDDD"
+GENERATOR, DISCRIMINATOR = BLUE, VERMILLION
+REAL, FAKE = GREEN, PURPLE
+
+_STYLE: dict[Any, Any] = {
+    "figure.dpi": 120,
+    "figure.constrained_layout.h_pad": 0.1,
+    "figure.constrained_layout.w_pad": 0.1,
+    "savefig.dpi": "figure",
+    "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same everywhere
+    "font.size": 12,
+    "text.color": INK,
+    "text.parse_math": False,  # a run may be called a$b$c
+    "axes.titlesize": 13,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "lines.linewidth": 2,
+    "legend.frameon": False,
+    "legend.fontsize": 11,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "gancli",
+}
+# matplotlib tells of its font cache at its first start, which nobody asked to know.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def sheet(target: Path, width: float, height: float, title: str = "") -> Iterator[Figure]:
+    """Yield an empty figure in gancli's style, and write it when the block succeeds.
+
+    Args:
+        target: a ``.png`` or ``.svg`` file.
+        width: in inches; a PNG has 120 pixels an inch.
+        height: in inches.
+        title: over all of it.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()  # whatever the user's matplotlibrc says
+        mpl.rcParams.update(_STYLE)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        if title:
+            figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold")
+        yield figure
+        suffix = target.suffix.lower().removeprefix(".")
+        # Dates and versions would make other bytes of the same figure.
+        metadata = {
+            "png": {"Software": None},
+            "svg": {"Date": None, "Creator": "gancli", "Title": title or target.stem},
+        }[suffix]
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, metadata=metadata)
+    files.write_bytes(target, buffer.getvalue())
+
+
+def show_pixels(
+    axes: Axes,
+    pixels: npt.NDArray[np.generic],
+    *,
+    low: float = 0,
+    high: float = 255,
+    colours: str = "gray",
+    room: int | None = None,
+) -> None:
+    """Draw an array as a picture, every number a square of side 1, its middle at (0, 0).
+
+    Args:
+        axes: where to.
+        pixels: [height, width], or [height, width, 3] of uint8.
+        low: the number at the lower end of the colours.
+        high: the number at the upper end.
+        colours: a matplotlib colour map.
+        room: side of a larger square, in pixels, that the picture stands in, so that pictures of
+            several sizes compare; None for no more than it needs.
+    """
+    height, width = pixels.shape[:2]
+    across, down = room or width, room or height
+    axes.imshow(
+        pixels,
+        cmap=colours,
+        vmin=low,
+        vmax=high,
+        interpolation="nearest" if max(height, width) < _SHRUNK else "antialiased",
+        extent=(-width / 2, width / 2, height / 2, -height / 2),
+    )
+    corner = (-width / 2, -height / 2)
+    axes.add_patch(
+        Rectangle(corner, width, height, fill=False, edgecolor=MUTED, linewidth=1, clip_on=False)
+    )
+    axes.set(xlim=(-across / 2, across / 2), ylim=(down / 2, -down / 2))
+    axes.axis("off")
+
+
+def explain(figure: Figure, words: str) -> None:
+    """Write a small sentence under the figure."""
+    figure.supxlabel(words, fontsize=11, color=MUTED)
+
+
+def smooth(values: Sequence[float], window: int) -> npt.NDArray[np.float64]:
+    """Return the mean over a window around each value; the window is cut at the ends.
+
+    Args:
+        values: [n].
+        window: how many values it holds, an odd number.
+    """
+    sums = np.concatenate([[0.0], np.cumsum(np.asarray(values, np.float64))])
+    centre = np.arange(len(values))
+    first = np.maximum(centre - window // 2, 0)
+    last = np.minimum(centre + window // 2 + 1, len(values))
+    return np.asarray((sums[last] - sums[first]) / (last - first))
+
+
+def epoch_words(epoch: float) -> str:
+    """Spell an epoch short enough to stand over a small picture."""
+    return f"{epoch:,.0f}" if epoch >= 100 else f"{epoch:.3g}"

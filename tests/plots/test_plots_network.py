@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from svg import lines, texts
+from tiny import TinyConfig
+
+from gancli import checkpoints, recipes, session
+from gancli.networks import build_discriminator, build_generator, parameters
+from gancli.plots import network, style
+from gancli.runs import RunDirectory
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_the_layers_of_every_recipe_add_up(name: str) -> None:
+    config = session.resolve(recipes.build(recipes.read(name), {}, name), classes=10)
+    with torch.device("meta"):
+        generator, discriminator = build_generator(config), build_discriminator(config)
+    drawing = network.generator_layers(config, generator)
+    judging = network.discriminator_layers(config, discriminator)
+    embedding = 0 if generator.embedding is None else parameters(generator.embedding)
+    assert sum(layer.parameters for layer in drawing) + embedding == parameters(generator)
+    assert sum(layer.parameters for layer in judging) == parameters(discriminator)
+    lines_of = [line for layer in drawing for line in (layer.name, *layer.followers)]
+    assert lines_of == list(config.generator.layers)
+    assert torch.Size(drawing[-1].shape).numel() == torch.Size(config.data.sample_shape).numel()
+    assert judging[-1].shape == (10 if discriminator.conditional else 1,)
+
+
+def test_shapes_and_counts_of_a_small_network(tiny_config: TinyConfig) -> None:
+    config = session.resolve(tiny_config({"data.conditional": False}), classes=3)
+    with torch.device("meta"):
+        discriminator = build_discriminator(config)
+    assert network.discriminator_layers(config, discriminator) == [
+        network.Layer("conv 4 4 stride=2", ("leaky_relu 0.2",), (4, 4, 4), 4 * 16 + 4),
+        network.Layer("flatten", (), (64,), 0),
+        network.Layer("dense 8", ("leaky_relu 0.2",), (8,), 8 * 64 + 8),
+        network.Layer("dense 1", (), (1,), 9),
+    ]
+
+
+def test_a_diagram_names_layers_shapes_and_totals(tiny_run: RunDirectory) -> None:
+    network.draw(tiny_run, Path("network.svg"))
+    words = texts(Path("network.svg"))
+    config = tiny_run.read_config()
+    for wanted in (
+        f"Generator: {parameters(build_generator(config)):,} parameters",
+        f"Discriminator: {parameters(build_discriminator(config)):,} parameters",
+        "latent 4, normal; class as 2 (6 parameters)",
+        "image 1 x 8 x 8; class picks its logit",
+        "dense 4 size/4 size/4",
+        "4 x 2 x 2",
+        "112 parameters",
+        "dense 3",
+    ):
+        assert wanted in words, wanted
+
+
+def test_few_neurons_are_drawn_one_by_one(point_run: RunDirectory) -> None:
+    network.draw(point_run, Path("network.svg"))
+    tensors = checkpoints.load(checkpoints.states(point_run.path)[0]).tensors
+    drawn = [
+        tensor
+        for part in ("generator.", "discriminator.")
+        for name, tensor in checkpoints.part(tensors, part).items()
+        if name.endswith("weight")
+    ]
+    weights = torch.cat([tensor.flatten() for tensor in drawn])
+    assert len(weights) == 2 + 4 + 4 + 2
+    assert lines(Path("network.svg"), style.BLUE) == int((weights >= 0).sum())
+    assert lines(Path("network.svg"), style.RED) == int((weights < 0).sum())
+    biases = [t for n, t in tensors.items() if n.endswith("bias") and n.startswith("generator.")]
+    words = texts(Path("network.svg"))
+    assert all(f"{bias:.2f}" in words for bias in torch.cat(biases).tolist())
+    assert "one-point: the two networks after 40 steps" in words
+    assert {"Generator: 10 parameters", "Discriminator: 9 parameters"} <= set(words)
