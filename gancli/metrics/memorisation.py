@@ -1,0 +1,78 @@
+"""Has a generator learned its training images by heart?
+
+A fake is suspicious when it lies nearer to the training images than real images which were never
+trained on. After Meehan, Chaudhuri and Dasgupta, "A Non-Parametric Test to Detect Data-Copying in
+Generative Models" (2020), over the whole space as one cell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+NEAR_QUANTILE = 0.05
+_BLOCK = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Nearest:
+    """The training image nearest to each of n images.
+
+    Attributes:
+        distances: float64 [n], Euclidean.
+        indices: int64 [n], which training image it is.
+    """
+
+    distances: Tensor
+    indices: Tensor
+
+
+def nearest(images: Tensor, train: Tensor) -> Nearest:
+    """Find each image's nearest training image, in blocks.
+
+    Args:
+        images: float32 or float64 [n, d].
+        train: the same type, [m, d], m of 1 or more.
+    """
+    squares = train.square().sum(dim=1)
+    found, indices = [], []
+    for block in torch.split(images, _BLOCK):
+        # |a|^2 is the same for all of a row, and is not needed to find the nearest.
+        index = torch.addmm(squares, block, train.T, alpha=-2).argmin(dim=1)
+        found.append((block - train[index]).double().norm(dim=1))
+        indices.append(index)
+    return Nearest(torch.cat(found), torch.cat(indices))
+
+
+def copying_z(fake: Tensor, real: Tensor) -> float:
+    """Return how much nearer the fakes lie to the training images than unseen real images do.
+
+    It is the z score of the Mann-Whitney statistic: the number of pairs in which the fake is
+    farther, less its expectation, in standard deviations. About 0 for a generator as good as real
+    images, below -3 for one that copies, far above 0 for one that draws what no real image is like.
+
+    Args:
+        fake: float64 [n], distances to the nearest training image.
+        real: float64 [m], the same of held-out real images.
+    """
+    n, m = len(fake), len(real)
+    both = torch.cat([fake, real])
+    _, inverse, counts = torch.unique(both, return_inverse=True, return_counts=True)
+    ends = counts.cumsum(0).double()
+    ranks = (ends - (counts.double() - 1) / 2)[inverse]  # ties share the mean of their ranks
+    statistic = float(ranks[:n].sum()) - n * (n + 1) / 2
+    total = n + m
+    ties = float((counts.double() ** 3 - counts).sum()) / (total * (total - 1))
+    variance = n * m / 12 * (total + 1 - ties)
+    return (statistic - n * m / 2) / math.sqrt(variance) if variance > 0 else 0.0
+
+
+def near_share(fake: Tensor, real: Tensor) -> float:
+    """Return the share of fakes nearer to a training image than the 5 % nearest real images.
+
+    A generator as good as real images gets 0.05.
+    """
+    return float((fake < torch.quantile(real, NEAR_QUANTILE)).double().mean())
