@@ -11,10 +11,30 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gancli.api import animate, evaluate, list_recipes, load, sample, train
+    from gancli.api import (
+        animate,
+        compare,
+        evaluate,
+        judge,
+        list_recipes,
+        load,
+        plot,
+        sample,
+        train,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["animate", "evaluate", "list_recipes", "load", "sample", "train"]
+__all__ = [
+    "animate",
+    "compare",
+    "evaluate",
+    "judge",
+    "list_recipes",
+    "load",
+    "plot",
+    "sample",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,19 +11,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gancli import recipes, runs
-from gancli.config import LARGEST_SEED, RunConfig
-from gancli.errors import ConfigError
+from gancli import plots, recipes, runs
+from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, POINT_SOURCES, RunConfig
+from gancli.errors import CheckpointError, ConfigError, did_you_mean
 from gancli.observing import Observer
 from gancli.recipes import Recipe
 
 if TYPE_CHECKING:
+    from gancli.judging import Verdict
     from gancli.metrics import ScoreCard
     from gancli.pictures.film import Film
+    from gancli.plots.compare import Comparison
     from gancli.sampling import Trained
     from gancli.session import Outcome
 
 DIGITS = range(10)
+CLASSIFIERS = ("r3-dense", "cnn")
 DEFAULT_SAMPLES = 64
 
 
@@ -61,8 +64,10 @@ def describe(
     }
     if recipe is None:
         recipe = recipes.MANY_CLASSES if changes.get("data.digit") is None else recipes.ONE_CLASS
+        if changes.get("data.source") in POINT_SOURCES:
+            recipe = recipes.POINTS
     source = changes.get("data.source")
-    if isinstance(source, str) and source != "mnist":
+    if isinstance(source, str) and source not in NAMED_SOURCES:
         if not source.isprintable():
             raise ConfigError(f"--data {source!r}: the name has signs that no config can hold")
         # A path counts from where the command is given, and must mean the same from anywhere.
@@ -73,8 +78,9 @@ def describe(
             raise ConfigError(f"--preview: recipe '{recipe}' has none; it is short enough as it is")
         changes["training.epochs"] = found.table["preview_epochs"]
     config = recipes.build(found, changes, f"recipe '{recipe}'")
-    if config.data.source == "mnist" and config.data.digit not in (None, *DIGITS):
-        raise ConfigError(f"--digit {config.data.digit} is out of range: MNIST has digits 0 to 9")
+    if config.data.source in ("mnist", *DOWNLOADS) and config.data.digit not in (None, *DIGITS):
+        has = "MNIST has digits" if config.data.source == "mnist" else f"{config.data.source} has"
+        raise ConfigError(f"--digit {config.data.digit} is out of range: {has} 0 to 9")
     return config
 
 
@@ -266,6 +272,7 @@ def evaluate(
     seed: int = 0,
     runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
     device: str = "auto",
+    judge: str | Path | None = None,
     on_progress: Any = None,
 ) -> ScoreCard:
     """Judge a run beside held-out real images, and write the scores into the run directory.
@@ -276,6 +283,7 @@ def evaluate(
         seed: of the bootstrap and of the choice of real images.
         runs_dir: where runs lie.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        judge: weights that :func:`judge` wrote; by default the judge of the data, if there is one.
         on_progress: called with (images done, images in all).
 
     Raises:
@@ -284,4 +292,115 @@ def evaluate(
     from gancli import scoring  # noqa: PLC0415 - imports torch
 
     trained = load(name, runs_dir=runs_dir, device=device)
-    return scoring.evaluate(trained, samples=samples, seed=seed, on_progress=on_progress)
+    weights = None if judge is None else Path(judge)
+    return scoring.evaluate(
+        trained, samples=samples, seed=seed, judge=weights, on_progress=on_progress
+    )
+
+
+def judge(
+    data: str | None = None,
+    *,
+    network: str = "r3-dense",
+    folds: int | None = None,
+    seed: int = 0,
+    epochs: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    on_epoch: Any = None,
+) -> Verdict:
+    """Train and test a classifier; a ``cnn`` is kept as judge; see :func:`gancli.judging.train`.
+
+    Args:
+        data: labelled data, as for :func:`describe`; None is MNIST.
+        network: one of :data:`CLASSIFIERS`.
+        folds: of a cross-validation; None for one split of 4 to 1.
+        seed: of everything random.
+        epochs: as many as usual for the network by default.
+        settings: dotted config keys of the data, such as ``data.image_size``, and their values.
+        out: where the judge is written; by default where :func:`evaluate` looks for it.
+        on_epoch: called after each epoch with the fold and its curve so far.
+
+    Raises:
+        GancliError: of the kind that says what is wrong.
+    """
+    if network not in CLASSIFIERS:
+        raise ConfigError(
+            f"--network '{network}' is not one of {', '.join(CLASSIFIERS)}"
+            f"{did_you_mean(network, CLASSIFIERS)}"
+        )
+    wanted = describe(data=data, settings=settings).data
+    from gancli import judging  # noqa: PLC0415 - imports torch
+
+    return judging.train(
+        wanted,
+        network=network,
+        folds=folds,
+        seed=seed,
+        epochs=epochs,
+        out=None if out is None else Path(out),
+        on_epoch=on_epoch,
+    )
+
+
+def plot(
+    subject: str | Path | None = None,
+    *,
+    what: str | None = None,
+    out: str | Path | None = None,
+    kind: str | None = None,
+    runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
+) -> plots.Drawn:
+    """Draw the figures of a run into its folder, or a teaching figure; see :mod:`gancli.plots`.
+
+    Args:
+        subject: one of :data:`gancli.plots.TOPICS`, or a run; None is the newest run.
+        what: one of :data:`gancli.plots.FIGURES`; None for all that the run has something for.
+        out: the file; by default ``TOPIC.png`` here, or files among the run's plots.
+        kind: ``png`` (the default) or ``svg``, of the default files.
+        runs_dir: where runs lie.
+
+    Raises:
+        GancliError: of the kind that says what is wrong.
+    """
+    target = None if out is None else Path(out)
+    suffix = f".{kind or 'png'}"
+    if suffix not in plots.SUFFIXES:
+        raise ConfigError(f"--format {kind}: figures are written as png and svg")
+    if target is not None and kind is not None and target.suffix.lower() != suffix:
+        raise ConfigError(f"--format {kind} contradicts --out {target}; give one of them")
+    if subject in plots.TOPICS:
+        if what is not None:
+            raise ConfigError(f"--what {what} is for figures of a run, and {subject} is a topic")
+        return plots.plot_topic(str(subject), target, suffix)
+    try:
+        run = runs.find_run(None if subject is None else str(subject), Path(runs_dir))
+    except CheckpointError:
+        if subject is None:
+            raise
+        known = [*plots.TOPICS, *(run.name for run in runs.list_runs(Path(runs_dir)))]
+        raise CheckpointError(
+            f"'{subject}' is neither a run in {runs_dir} nor a topic ({', '.join(plots.TOPICS)})"
+            f"{did_you_mean(str(subject), known)}"
+        ) from None
+    return plots.plot_run(run, what, target, suffix)
+
+
+def compare(
+    names: Sequence[str | Path],
+    *,
+    out: str | Path = "compare.png",
+    runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
+) -> Comparison:
+    """Draw samples and curves of several runs side by side, and tabulate their figures.
+
+    Args:
+        names: 2 to 12 runs, by name or folder.
+        out: the picture, ``.png`` or ``.svg``.
+        runs_dir: where runs lie.
+
+    Raises:
+        GancliError: of the kind that says what is wrong.
+    """
+    found = [runs.find_run(str(name), Path(runs_dir)) for name in names]
+    return plots.compare_runs(found, Path(out))

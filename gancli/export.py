@@ -73,7 +73,7 @@ class Wanted:
         return None if labels is None else labels.to(torch.uint8).numpy()
 
     def portions(self) -> Iterator[Portion]:
-        """Yield seeds with their images, uint8 [n, channels, size, size], or points, in portions."""
+        """Yield seeds with uint8 images [n, channels, size, size], or points, in bounded memory."""
         with memory_advice("draw fewer at a time (-n), or on another --device"):
             if self.interpolate is not None:
                 start, end = self.interpolate
@@ -82,9 +82,7 @@ class Wanted:
                 )
                 yield range(self.count), images
                 return
-            yield from self.trained.stream(
-                self.seeds, digit=self.digit, truncation=self.truncation
-            )
+            yield from self.trained.stream(self.seeds, digit=self.digit, truncation=self.truncation)
 
     def metadata(self, seeds: str) -> dict[str, str]:
         """Return what every picture says about itself."""
@@ -121,7 +119,9 @@ def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int
         return _write_separate(wanted, out)
     suffix = out.suffix.lower()
     if suffix == ".idx" and wanted.trained.config.data.is_points:
-        raise ConfigError(f"--out {out}: IDX holds images, and these are points; write .npz or .png")
+        raise ConfigError(
+            f"--out {out}: IDX holds images, and these are points; write .npz or .png"
+        )
     if suffix not in SUFFIXES:
         raise ConfigError(
             f"--out {out}: samples are written as {', '.join(SUFFIXES)}, or with --separate "

@@ -171,7 +171,7 @@ def _trained(checkpoint: checkpoints.Checkpoint, run: RunDirectory | None, devic
 
 @torch.inference_mode()
 def draw(generator: Generator, latents: Tensor, labels: Tensor | None, config: RunConfig) -> Tensor:
-    """Draw latents [n, size]: uint8 [n, channels, size, size], or points float32 [n, 2], on the CPU.
+    """Draw latents [n, size] on the CPU: uint8 [n, channels, size, size], or points float32 [n, 2].
 
     The generator is used in evaluation mode and left in the mode it was in.
     """

@@ -3,24 +3,40 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from torch import Tensor
 
 import gancli
 from gancli import data, files
+from gancli.data.synthetic import targets
 from gancli.errors import ConfigError, DataError, memory_advice
-from gancli.metrics import Progress, ScoreCard, score
+from gancli.metrics import Progress, ScoreCard, score, score_modes
+from gancli.metrics.judge import appoint
 from gancli.sampling import Trained
 
 
 def evaluate(
-    trained: Trained, *, samples: int, seed: int = 0, on_progress: Progress | None = None
+    trained: Trained,
+    *,
+    samples: int,
+    seed: int = 0,
+    judge: Path | None = None,
+    on_progress: Progress | None = None,
 ) -> ScoreCard:
     """Score a generator beside held-out real images of the data it was trained on.
 
     The scores are also written into the run directory, if the generator lies in one.
 
+    Args:
+        trained: the generator.
+        samples: how many images it draws.
+        seed: of the samples and of the choice of real images.
+        judge: weights of a judge to be asked instead of the one :func:`appoint` chooses.
+        on_progress: called with the images drawn and the images in all.
+
     Raises:
+        CheckpointError: the judge's weights are missing, damaged, or of other classes.
         ConfigError: the number of samples or the seed is out of range.
         DataError: the data are gone or changed, have nothing held out, or ``samples`` is too few.
         StorageError: the scores cannot be written.
@@ -46,10 +62,27 @@ def evaluate(
     def draw(seeds: range) -> tuple[Tensor, Tensor | None]:
         return trained.sample(seeds), trained.labels(seeds)
 
+    made = targets(wanted.source)
     with memory_advice("score fewer samples (-n)"):
-        card = score(
-            draw, splits, digit=wanted.digit, samples=samples, seed=seed, on_progress=on_progress
-        )
+        if made is not None and splits.test is not None:
+            if judge is not None:
+                raise ConfigError(f"--judge: the modes of {wanted.source} are known without one")
+            real = splits.test
+            if wanted.digit is not None:
+                made, real = made.of_class(wanted.digit), real.of_class(wanted.digit)
+            card = score_modes(
+                draw, made, real, samples=samples, seed=seed, on_progress=on_progress
+            )
+        else:
+            card = score(
+                draw,
+                splits,
+                digit=wanted.digit,
+                samples=samples,
+                seed=seed,
+                appointed=appoint(splits, judge),
+                on_progress=on_progress,
+            )
     if trained.run is not None:
         files.write_text(
             trained.run.scores_path, json.dumps(as_dict(trained, card), indent=2) + "\n"

@@ -52,6 +52,7 @@ def _offline() -> Iterator[None]:
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GANCLI_DEBUG", raising=False)
+    monkeypatch.setenv("GANCLI_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture(autouse=True)

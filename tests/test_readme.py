@@ -33,7 +33,17 @@ def commands() -> list[str]:
 
 def test_the_readme_shows_every_command() -> None:
     shown = {shlex.split(line)[1] for line in commands()}
-    assert shown >= {"train", "sample", "show", "animate", "evaluate", "recipes"}
+    assert shown >= {
+        "train",
+        "sample",
+        "show",
+        "animate",
+        "evaluate",
+        "judge",
+        "plot",
+        "compare",
+        "recipes",
+    }
     assert len(commands()) >= 10
 
 
@@ -68,6 +78,8 @@ def test_a_command_of_the_readme_works(workplace: Path, line: str) -> None:
         words += ["-n", "1100"]
     elif words[0] == "sample" and "-n" in words:
         words[words.index("-n") + 1] = "12"
+    elif words[0] == "judge":
+        words += ["--epochs", "1"]
     done = call(*words)
     assert done.code == 0, done.stderr
     assert done.stdout

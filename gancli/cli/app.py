@@ -8,7 +8,10 @@ import typer
 
 import gancli
 from gancli.cli.animate import animate
+from gancli.cli.compare import compare
 from gancli.cli.evaluate import evaluate
+from gancli.cli.judge import judge
+from gancli.cli.plot import plot
 from gancli.cli.recipes import recipes_command
 from gancli.cli.sample import sample
 from gancli.cli.show import show
@@ -46,4 +49,7 @@ app.command("sample")(sample)
 app.command("show")(show)
 app.command("animate")(animate)
 app.command("evaluate")(evaluate)
+app.command("judge")(judge)
+app.command("plot")(plot)
+app.command("compare")(compare)
 app.command("recipes")(recipes_command)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gancli import runs
+from gancli.config import DataConfig
 from gancli.errors import ConfigError
 
 RunArgument = Annotated[
@@ -34,6 +35,16 @@ _MOST_LISTED = 10_000_000
 def runs_dir_words(runs_dir: Path) -> list[str]:
     """Return the option that a command named next needs to find runs where this one did."""
     return [] if runs_dir == runs.DEFAULT_RUNS_DIR else ["--runs-dir", str(runs_dir)]
+
+
+def data_words(wanted: DataConfig) -> list[str]:
+    """Return the options by which `gancli judge` finds these data."""
+    usual = DataConfig()
+    words = [] if wanted.source == usual.source else ["--data", wanted.source]
+    for key in ("image_size", "channels", "holdout"):
+        if getattr(wanted, key) != getattr(usual, key):
+            words += ["--set", f"data.{key}={getattr(wanted, key)}"]
+    return words
 
 
 def parse_numbers(text: str, option: str) -> Sequence[int]:

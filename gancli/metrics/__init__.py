@@ -14,6 +14,7 @@ from gancli.metrics.intervals import (
     share_interval,
 )
 from gancli.metrics.judge import Judge, Judged, judge_sha256, judged, load_judge
+from gancli.metrics.modes import score_modes
 from gancli.metrics.scores import Draw, Figure, Progress, ScoreCard, score
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "load_judge",
     "mean_interval",
     "score",
+    "score_modes",
     "share_interval",
 ]

@@ -92,15 +92,26 @@ def frechet_interval(features: Tensor, reference: Gaussian, seed: int) -> Interv
         reference: what they are compared with.
         seed: of the resampling.
     """
-    generator = torch.Generator().manual_seed(seed)
-    count = len(features)
-    distances = []
-    for _ in range(DISTANCE_RESAMPLES):
-        chosen = torch.randint(count, (count,), generator=generator)
-        counts = torch.bincount(chosen, minlength=count).double()
-        distances.append(frechet_distance(Gaussian.of(features, counts), reference))
+    distances = [
+        frechet_distance(Gaussian.of(features, counts.double()), reference)
+        for counts in resample_counts(len(features), seed)
+    ]
     value = frechet_distance(Gaussian.of(features), reference)
     return centred_interval(value, torch.tensor(distances, dtype=torch.float64))
+
+
+def resample_counts(count: int, seed: int) -> Tensor:
+    """Return how often each of ``count`` images is in each of 200 bootstrap resamples.
+
+    Returns:
+        float32 [200, count], whole numbers; each row adds up to ``count``.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows = [
+        torch.bincount(torch.randint(count, (count,), generator=generator), minlength=count)
+        for _ in range(DISTANCE_RESAMPLES)
+    ]
+    return torch.stack(rows).float()
 
 
 def kl_interval(shares: Tensor, count: int, wanted: Tensor, seed: int) -> Interval:

@@ -8,6 +8,7 @@ judge's misses. The weights come from a fixed seed.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 
 import torch
@@ -27,7 +28,7 @@ class RandomFeatures(nn.Module):
         generator = torch.Generator().manual_seed(_SEED)
         channels = (1, 16, 32, 64)
         layers: list[nn.Module] = []
-        for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
+        for inputs, outputs in itertools.pairwise(channels):
             convolution = nn.Conv2d(inputs, outputs, 3, 2, 1, bias=False)
             _draw(convolution.weight, inputs * 9, generator)
             layers += [convolution, nn.LeakyReLU(0.2)]

@@ -27,9 +27,9 @@ from commands import (
 )
 from PIL import Image
 
-import gancli
+import gancli.recipes
 
-COMMANDS = ["train", "sample", "show", "animate", "evaluate", "recipes"]
+COMMANDS = ["train", "sample", "show", "animate", "evaluate", "plot", "compare", "recipes"]
 RUN = Path("checkpoints/a")
 
 # Runs the command after all, but fails when anything asks for torch.
@@ -67,7 +67,7 @@ def without_torch(words: list[list[str]], cwd: Path) -> str:
 
 
 def test_help_and_version_need_no_torch(tmp_path: Path) -> None:
-    said = without_torch([["--help"], ["--version"], ["recipes", "--quiet"]], tmp_path)
+    said = without_torch([["--help"], ["--version"], ["recipes", "digit", "--quiet"]], tmp_path)
     assert f"gancli {gancli.__version__}\n" in said
     assert all(command in said for command in COMMANDS)
     for command in COMMANDS:
@@ -558,6 +558,25 @@ def test_recipes_print_toml_to_build_on(lab: Lab) -> None:
             for recipe in ("mine.toml", name)
         )
         assert mine == its
+
+
+def test_recipes_tell_their_size_and_how_long_they_take(lab: Lab) -> None:
+    listed = made("recipes", "--json").json["recipes"]
+    by_name = {row["name"]: row for row in listed}
+    assert list(by_name) == gancli.recipes.names()
+    base = by_name["r5-base"]
+    assert (base["report"], base["parameters"]) == ("R5", 1_164_289 + 40_705)
+    # At its own length on two cores it takes hours, and its preview minutes.
+    assert 60 < base["minutes"] < 3_000
+    assert base["preview"]
+    assert by_name["digit"]["report"] is None
+    assert not by_name["digit"]["preview"]
+    assert all(0 < row["minutes"] < 10_000 for row in listed)
+    lines = made("recipes").stdout.splitlines()
+    assert len({len(line) for line in lines}) == 1  # numbers stand under each other
+    for line, row in zip(lines, listed, strict=True):
+        assert line.split()[:2] == [row["name"], row["report"] or "-"]
+        assert line.split()[-2] == f"{row['parameters']:,}"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the loop of a shell")

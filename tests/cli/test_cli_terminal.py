@@ -86,3 +86,15 @@ def test_show_draws_a_run_in_colour(lab: Lab, tmp_path: Path) -> None:
     assert "▀" in said
     assert "batch_size = 16" in said
     assert said.rstrip().endswith(os.fspath(lab.finished))
+
+
+def test_recipes_fit_the_terminal(tmp_path: Path) -> None:
+    code, said = on_terminal(["recipes"], tmp_path)
+    assert code == 0
+    lines = ESCAPE.sub("", said).splitlines()
+    assert max(len(line) for line in lines) <= 80
+    heading = next(line for line in lines if "idea" in line)
+    assert heading.split() == ["recipe", "from", "idea", "size", "min."]
+    row = next(line for line in lines if line.startswith("r5-base "))
+    assert "R5 " in row
+    assert "1.2 M" in row

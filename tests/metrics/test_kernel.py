@@ -37,18 +37,18 @@ def by_torchmetrics(metric: nn.Module, real: Tensor, fake: Tensor) -> list[float
 @pytest.mark.filterwarnings("ignore:.*Metric `Kernel Inception Distance`.*")
 def test_the_kernel_distance_is_that_of_torchmetrics() -> None:
     a, b = clouds()
-    metric = KernelInceptionDistance(
-        feature=Identity(16), subsets=1, subset_size=400
-    ).set_dtype(torch.float64)
+    metric = KernelInceptionDistance(feature=Identity(16), subsets=1, subset_size=400).set_dtype(
+        torch.float64
+    )
     (expected, _) = by_torchmetrics(metric, a, b)
     assert kernel_distance(a, b) == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_frechet_distance_is_that_of_torchmetrics() -> None:
     a, b = clouds()
-    metric = FrechetInceptionDistance(
-        feature=Identity(16), input_img_size=(16,)
-    ).set_dtype(torch.float64)
+    metric = FrechetInceptionDistance(feature=Identity(16), input_img_size=(16,)).set_dtype(
+        torch.float64
+    )
     (expected,) = by_torchmetrics(metric, a, b)
     assert frechet_distance(Gaussian.of(a), Gaussian.of(b)) == pytest.approx(expected, rel=1e-4)
 
@@ -68,9 +68,7 @@ def test_it_is_symmetric_and_knows_no_order() -> None:
 
 def test_it_is_unbiased_where_the_frechet_distance_is_not() -> None:
     generator = torch.Generator().manual_seed(1)
-    pairs = [
-        torch.randn(2, 40, 8, generator=generator, dtype=torch.float64) for _ in range(400)
-    ]
+    pairs = [torch.randn(2, 40, 8, generator=generator, dtype=torch.float64) for _ in range(400)]
     kernel = torch.tensor([kernel_distance(a, b) for a, b in pairs])
     assert abs(float(kernel.mean())) < 3 * float(kernel.std()) / 20
     assert kernel.min() < 0 < kernel.max()

@@ -71,13 +71,14 @@ def assert_well_formed(figure: Figure) -> None:
 
 
 SHARES = [f"share_{label}" for label in range(10)]
+OVERLAP = ["precision_judge", "recall_judge", "density_judge", "coverage_judge"]
 
 
 def test_real_images_of_a_digit_score_as_real_images_do(
     small: data.DataSplits, others: data.ImageSet
 ) -> None:
     card = score(real_as_fake(others.of_class(3)), small, digit=3, samples=1_000)
-    assert names(card) == ["judge_share", "frechet_distance_judge"]
+    assert names(card) == ["judge_share", "frechet_distance_judge", *OVERLAP]
     for figure in card.figures:
         assert_well_formed(figure)
     assert 0.99 <= card["judge_share"].value <= 1
@@ -96,6 +97,10 @@ def test_another_digit_has_no_share_and_a_large_distance(
     assert card["judge_share"].value < 0.01
     frechet = card["frechet_distance_judge"]
     assert frechet.low > 20 * frechet.real_high
+    # A few odd eights have balls wide enough to reach some ones; no eight lies in a one's.
+    assert card["recall_judge"].value < 0.3
+    assert [card[name].value for name in OVERLAP if name != "recall_judge"] == [0, 0, 0]
+    assert all(card[name].real_low > 0.75 for name in OVERLAP)
 
 
 def test_collapse_keeps_the_share_and_shows_in_the_distance(
@@ -106,6 +111,9 @@ def test_collapse_keeps_the_share_and_shows_in_the_distance(
     assert (card["judge_share"].value, card["judge_share"].high) == (1, 1)
     frechet = card["frechet_distance_judge"]
     assert frechet.low > 3 * frechet.real_high
+    assert card["recall_judge"].value == card["recall_judge"].low == 0
+    assert 0 < card["recall_judge"].high < 0.05  # no certainty: the rule of three
+    assert card["coverage_judge"].high < 0.2 < card["coverage_judge"].real_low
 
 
 def test_an_unconditional_generator_of_real_images(
@@ -115,6 +123,7 @@ def test_an_unconditional_generator_of_real_images(
     assert names(card) == [
         "judge_confidence",
         "frechet_distance_judge",
+        *OVERLAP,
         "class_balance_kl",
         *SHARES,
     ]
@@ -126,6 +135,11 @@ def test_an_unconditional_generator_of_real_images(
     assert frechet.low < frechet.real_high
     assert frechet.real_low < frechet.high
     assert 0 < card["class_balance_kl"].value < 0.01
+    # Real images fall into 5 balls on average, and miss few.
+    assert 0.8 < card["density_judge"].value < 1.1
+    for name in ("precision_judge", "recall_judge", "coverage_judge"):
+        assert 0.8 < card[name].low < card[name].high < 1
+        assert abs(card[name].value - card[name].real) < 0.06
     assert sum(card[name].value for name in SHARES) == pytest.approx(1)
     assert all(0.08 < card[name].value < 0.13 for name in SHARES)
 
@@ -135,7 +149,8 @@ def test_a_conditional_generator_is_judged_by_what_was_asked(
 ) -> None:
     draw = real_as_fake(others, conditional=True)
     card = score(draw, small, digit=None, samples=1_000)
-    assert names(card) == ["label_accuracy", "frechet_distance_judge", "class_balance_kl", *SHARES]
+    assert names(card)[:2] == ["label_accuracy", "frechet_distance_judge"]
+    assert names(card)[2:] == [*OVERLAP, "class_balance_kl", *SHARES]
     assert 0.985 <= card["label_accuracy"].value <= 1
     assert 0.985 <= card["label_accuracy"].real <= 1
     shifted = score(
@@ -151,6 +166,32 @@ def test_missing_digits_show_in_the_balance(small: data.DataSplits, others: data
     assert card["class_balance_kl"].value == pytest.approx(-math.log(fives), rel=0.05)
     assert 0.98 < card["share_5"].value <= 1
     assert card["share_5"].real < 0.15
+
+
+def test_a_missing_digit_is_not_covered(small: data.DataSplits, others: data.ImageSet) -> None:
+    assert others.labels is not None
+    kept = others.labels != 8
+    no_eights = data.ImageSet(others.images[kept], others.labels[kept])
+    card = score(real_as_fake(no_eights), small, digit=None, samples=1_000)
+    whole = score(real_as_fake(others), small, digit=None, samples=1_000)
+    assert small.test is not None
+    eights = len(small.test.of_class(8)) / 1_000
+    for name in ("recall_judge", "coverage_judge"):
+        assert 0.6 * eights < whole[name].value - card[name].value < 1.3 * eights
+    assert abs(whole["precision_judge"].value - card["precision_judge"].value) < 0.04
+
+
+def test_the_interval_is_as_wide_as_other_draws_differ(
+    small: data.DataSplits, others: data.ImageSet
+) -> None:
+    cards = [
+        score(real_as_fake(others), small, digit=None, samples=1_000, seed=seed)
+        for seed in range(12, 18)  # seeds count on from seed million: other images modulo 54,000
+    ]
+    for name in OVERLAP:
+        values = torch.tensor([card[name].value for card in cards], dtype=torch.float64)
+        claimed = sum(card[name].high - card[name].low for card in cards) / len(cards) / 2 / 1.96
+        assert 0.4 < float(values.std()) / claimed < 2
 
 
 def test_blur_is_worse_than_real(small: data.DataSplits, others: data.ImageSet) -> None:
@@ -244,7 +285,7 @@ def test_images_without_labels_get_the_figures_that_need_none(
         data.ImageSet(small.train.images, None), None, data.ImageSet(small.test.images, None), 0
     )
     card = score(real_as_fake(others), splits, digit=None, samples=1_000)
-    assert names(card) == ["judge_confidence", "frechet_distance_judge"]
+    assert names(card) == ["judge_confidence", "frechet_distance_judge", *OVERLAP]
 
 
 def test_a_small_training_set_sets_the_size_of_a_draw(
@@ -252,5 +293,12 @@ def test_a_small_training_set_sets_the_size_of_a_draw(
 ) -> None:
     splits = dataclasses.replace(small, train=part(small.train, 0, 300))
     card = score(real_as_fake(others), splits, digit=None, samples=300)
+    assert "one draw of 300 fakes" in card["coverage_judge"].protocol
     assert "one draw of 300 fakes" in card["frechet_distance_judge"].protocol
     assert card.reference_images == 1_000
+
+
+def test_too_few_images_have_no_neighbours(small: data.DataSplits, others: data.ImageSet) -> None:
+    splits = dataclasses.replace(small, train=part(small.train, 0, 5))
+    card = score(real_as_fake(others), splits, digit=None, samples=5)
+    assert not set(OVERLAP) & set(names(card))
