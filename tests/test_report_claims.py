@@ -1,0 +1,90 @@
+"""The verdicts of docs/reports.md are functions; here they meet made-up figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from gancli import recipes
+
+BENCH = Path(__file__).parent.parent / "bench"
+
+
+@pytest.fixture
+def claims(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCH)
+    import report_claims
+
+    assert isinstance(report_claims, ModuleType)
+    return report_claims
+
+
+def test_every_claim_is_about_recipes_that_exist(claims: ModuleType) -> None:
+    for claim in claims.CLAIMS:
+        assert claim.shows
+        assert {name for name, _ in claim.shows} <= set(recipes.names())
+        assert {name[:2].upper() for name, _ in claim.shows} == {claim.report}
+        assert claim.words
+        assert claim.test
+    assert {claim.report for claim in claims.CLAIMS} == set(claims.TITLES)
+
+
+def test_every_claim_reads_only_what_it_shows_or_coverage(claims: ModuleType) -> None:
+    for claim in claims.CLAIMS:
+        read = set()
+
+        def at(name: str, figure: str, read: set[tuple[str, str]] = read) -> float:
+            read.add((name, figure))
+            return 0.5 + len(read)
+
+        claim.holds(at)
+        shown = {name for name, _ in claim.shows}
+        assert {name for name, _ in read} <= shown
+        if claim.needs is not None:
+            claim.needs(at)
+        assert {name for name, _ in read} <= shown
+
+
+def test_a_verdict_needs_three_seeds_and_all_of_them(claims: ModuleType) -> None:
+    claim = claims.better("R4", "a is better", "a", "b", epochs=30)
+
+    def seed(a: float, b: float, coverage: float = 0.5) -> object:
+        figures = {
+            ("a", claims.FRECHET): a,
+            ("b", claims.FRECHET): b,
+            ("a", claims.COVERAGE): coverage,
+            ("b", claims.COVERAGE): 0.0,
+        }
+        return lambda name, figure: figures[name, figure]
+
+    def verdict(seeds: list[object], epochs: float = 30, shortened: bool = False) -> str:
+        return str(claims.judge(claim, seeds, epochs, shortened)[0])
+
+    good, bad, blind = seed(1, 2), seed(2, 1), seed(1, 2, coverage=0.01)
+    assert verdict([good] * 3) == "held"
+    assert verdict([good] * 2) == "undecided"
+    assert verdict([good, good, bad]) == "did not hold"
+    assert verdict([bad] * 3) == "did not hold"
+    assert verdict([bad] * 3, epochs=10, shortened=True) == "not reached in the preview"
+    assert verdict([blind] * 3, shortened=True) == "not reached in the preview"
+    assert verdict([blind] * 3) == "undecided"
+
+
+def test_minutes_stand_last_before_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCH)
+    from reports import with_minutes
+
+    text = '# Why.\nsummary = "s"\n\n[training]\nepochs = 3\n'
+    once = with_minutes(text, 12.345)
+    assert once == '# Why.\nsummary = "s"\nminutes = 12\n\n[training]\nepochs = 3\n'
+    assert with_minutes(once, 0.0123) == once.replace("12", "0.012")
+    assert with_minutes('extends = "digit"\n', 1000) == 'extends = "digit"\nminutes = 1000\n'
+
+
+def test_the_built_in_files_keep_minutes_of_their_own() -> None:
+    for name in recipes.names():
+        assert recipes.read(name).table["minutes"] > 0
+    Path("mine.toml").write_text('extends = "digit"\n')
+    assert "minutes" not in recipes.read("./mine.toml").table
