@@ -38,7 +38,8 @@ def entropies(probabilities: Tensor) -> Tensor:
     Returns:
         float64 [...].
     """
-    return torch.special.entr(probabilities).sum(dim=-1)
+    terms: Tensor = torch.special.entr(probabilities)
+    return terms.sum(dim=-1)
 
 
 def inception_scores(probabilities: Tensor, counts: Tensor) -> Tensor:
