@@ -273,6 +273,7 @@ def evaluate(
     runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
     device: str = "auto",
     judge: str | Path | None = None,
+    quick: bool = False,
     on_progress: Any = None,
 ) -> ScoreCard:
     """Judge a run beside held-out real images, and write the scores into the run directory.
@@ -284,6 +285,7 @@ def evaluate(
         runs_dir: where runs lie.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         judge: weights that :func:`judge` wrote; by default the judge of the data, if there is one.
+        quick: only what the judge says and the Frechet distance in its features.
         on_progress: called with (images done, images in all).
 
     Raises:
@@ -294,7 +296,7 @@ def evaluate(
     trained = load(name, runs_dir=runs_dir, device=device)
     weights = None if judge is None else Path(judge)
     return scoring.evaluate(
-        trained, samples=samples, seed=seed, judge=weights, on_progress=on_progress
+        trained, samples=samples, seed=seed, judge=weights, quick=quick, on_progress=on_progress
     )
 
 

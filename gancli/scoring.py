@@ -22,6 +22,7 @@ def evaluate(
     samples: int,
     seed: int = 0,
     judge: Path | None = None,
+    quick: bool = False,
     on_progress: Progress | None = None,
 ) -> ScoreCard:
     """Score a generator beside held-out real images of the data it was trained on.
@@ -33,6 +34,7 @@ def evaluate(
         samples: how many images it draws.
         seed: of the samples and of the choice of real images.
         judge: weights of a judge to be asked instead of the one :func:`appoint` chooses.
+        quick: only what the judge says and the Frechet distance in its features.
         on_progress: called with the images drawn and the images in all.
 
     Raises:
@@ -81,6 +83,7 @@ def evaluate(
                 samples=samples,
                 seed=seed,
                 appointed=appoint(splits, judge),
+                quick=quick,
                 on_progress=on_progress,
             )
     if trained.run is not None:

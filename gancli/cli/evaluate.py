@@ -32,6 +32,10 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE", help="A judge that `gancli judge --out FILE` wrote."),
     ] = None,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Only the judge's view and its Frechet distance: seconds."),
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,7 +51,12 @@ def evaluate(
     fetch_data(trained.config.data.source, output)
     with counting(output, "samples") as on_progress:
         card = scoring.evaluate(
-            trained, samples=samples, seed=seed, judge=judge, on_progress=on_progress
+            trained,
+            samples=samples,
+            seed=seed,
+            judge=judge,
+            quick=quick,
+            on_progress=on_progress,
         )
     wide = max(len(figure.name) for figure in card.figures)
     output.say(f"{'':{wide}}  {'fakes':>28}  {'real':>28}  better")

@@ -27,3 +27,32 @@ def kl_divergence(shares: Tensor, wanted: Tensor) -> Tensor:
     """
     terms: Tensor = torch.special.xlogy(shares, shares / wanted)
     return terms.sum(dim=-1).clamp(min=0)  # rounding can leave -1e-17
+
+
+def entropies(probabilities: Tensor) -> Tensor:
+    """Return the entropy of each opinion in nats: 0 where it is sure, log(classes) at most.
+
+    Args:
+        probabilities: float64 [..., classes], each row adding up to 1.
+
+    Returns:
+        float64 [...].
+    """
+    terms: Tensor = torch.special.entr(probabilities)
+    return terms.sum(dim=-1)
+
+
+def inception_scores(probabilities: Tensor, counts: Tensor) -> Tensor:
+    """Return exp(H(mean opinion) - mean H(opinion)) (Salimans et al., 2016), without splits.
+
+    Args:
+        probabilities: float64 [n, classes], each row adding up to 1.
+        counts: float64 [rows, n], how often each image is taken (a bootstrap resample a row).
+
+    Returns:
+        float64 [rows], from 1 to the number of classes.
+    """
+    total = counts.sum(dim=1, keepdim=True)
+    mean_opinion = counts @ probabilities / total
+    mean_entropy = counts @ entropies(probabilities) / total[:, 0]
+    return (entropies(mean_opinion) - mean_entropy).exp()

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from gancli.data import DataSplits, ImageSet
 from gancli.errors import DataError
-from gancli.metrics.balance import class_shares, kl_divergence
+from gancli.metrics.balance import class_shares, entropies, inception_scores, kl_divergence
 from gancli.metrics.frechet import Gaussian, frechet_distance
 from gancli.metrics.intervals import (
     DRAWS,
@@ -28,7 +29,10 @@ from gancli.metrics.intervals import (
     share_interval,
 )
 from gancli.metrics.judge import Appointed, Judge, Judged, appoint, judged
+from gancli.metrics.kernel import SUBSETS, kernel_distances, subset_size
+from gancli.metrics.memorisation import NEAR_QUANTILE, copying_z, near_share, nearest
 from gancli.metrics.neighbours import COVERAGE_K, PRECISION_K, Cloud, Overlap, overlap
+from gancli.metrics.random_features import random_features
 
 # Image seeds -> images uint8 [n, channels, height, width] and the labels that were asked for,
 # int64 [n], or None of an unconditional generator.
@@ -37,7 +41,13 @@ Draw = Callable[[range], tuple[Tensor, Tensor | None]]
 Progress = Callable[[int, int], None]
 
 Better = Literal["higher", "lower", "near"]
-Unit = Literal["share", "nats", "features^2", "count", "distance", "ratio"]
+Unit = Literal["share", "nats", "features^2", "kernel", "count", "distance", "ratio"]
+Kind = Literal["judge", "random"]
+KINDS: tuple[Kind, ...] = ("judge", "random")
+_FEATURES = {
+    "judge": "the judge's features",
+    "random": "the features of a fixed random network",
+}
 
 # What each is in words, and which way it is better.
 _OVERLAP: dict[str, tuple[str, Better]] = {
@@ -75,7 +85,8 @@ class Figure:
         protocol: in plain words, what was done.
         better: which way is better; ``near`` says near to ``real``.
         unit: ``share`` (0 to 1), ``nats``, ``features^2`` (the judge's own unit, squared),
-            ``count``, ``distance`` (in the plane, or in ink from 0 to 1), or ``ratio`` (0 or more).
+            ``kernel`` (without a unit of its own), ``count``, ``distance`` (in the plane, or in ink
+            from 0 to 1), or ``ratio``.
     """
 
     name: str
@@ -130,6 +141,105 @@ class ScoreCard:
         }
 
 
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What is kept of n images.
+
+    Attributes:
+        judged: what the judge says of them.
+        random: float64 [n, 64], the features of a random network; empty when in a hurry.
+        pixels: uint8 [n, channels, height, width], themselves; empty when in a hurry.
+    """
+
+    judged: Judged
+    random: Tensor
+    pixels: Tensor
+
+    @classmethod
+    def of(cls, images: Tensor, judge: Judge, quick: bool) -> Seen:
+        """Look at uint8 images [n, channels, height, width]."""
+        said = judged(images, judge)
+        if quick:
+            return cls(said, said.features[:, :0], images[:, :0])
+        return cls(said, random_features(images), images)
+
+    @classmethod
+    def joined(cls, portions: Sequence[Seen]) -> Seen:
+        """Put portions behind one another."""
+        return cls(
+            Judged(
+                torch.cat([portion.judged.features for portion in portions]),
+                torch.cat([portion.judged.probabilities for portion in portions]),
+            ),
+            torch.cat([portion.random for portion in portions]),
+            torch.cat([portion.pixels for portion in portions]),
+        )
+
+    def __getitem__(self, part: slice) -> Seen:
+        """Return some of the images."""
+        said = Judged(self.judged.features[part], self.judged.probabilities[part])
+        return Seen(said, self.random[part], self.pixels[part])
+
+
+@dataclasses.dataclass(frozen=True)
+class Sides:
+    """Draws of fakes, and as many of real training images, beside the held-out images.
+
+    Attributes:
+        kind: whose features these are, ``judge`` or ``random``.
+        fakes: one draw or ten, float64 [count, d] each.
+        reals: the same of real training images.
+        held_out: float64 [n, d].
+        reference: the name of the held-out split.
+        seed: of what is random in a figure.
+    """
+
+    kind: Kind
+    fakes: list[Tensor]
+    reals: list[Tensor]
+    held_out: Tensor
+    reference: str
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        kind: Kind,
+        fakes: Sequence[Seen],
+        reals: Sequence[Seen],
+        held_out: Seen,
+        reference: str,
+        seed: int,
+    ) -> Sides:
+        """Take one kind of features of all that was seen."""
+
+        def features(seen: Seen) -> Tensor:
+            return seen.judged.features if kind == "judge" else seen.random
+
+        return cls(
+            kind,
+            [features(seen) for seen in fakes],
+            [features(seen) for seen in reals],
+            features(held_out),
+            reference,
+            seed,
+        )
+
+    @property
+    def several(self) -> bool:
+        """Whether there are ten draws."""
+        return len(self.fakes) == DRAWS
+
+    def protocol(self, measure: str, interval: str) -> str:
+        """Say what was done."""
+        drawn = f"mean over {DRAWS} draws of" if self.several else "one draw of"
+        return (
+            f"in {_FEATURES[self.kind]}, {measure}; {drawn} {len(self.fakes[0]):,} fakes against "
+            f"the {len(self.held_out):,} images of the {self.reference} split; real: as many "
+            f"random training images; interval: {interval}"
+        )
+
+
 def score(
     draw: Draw,
     splits: DataSplits,
@@ -138,16 +248,18 @@ def score(
     samples: int = 10_000,
     seed: int = 0,
     appointed: Appointed | None = None,
+    quick: bool = False,
     on_progress: Progress | None = None,
 ) -> ScoreCard:
     """Score a generator against held-out real images.
 
-    One class gets ``judge_share`` and ``frechet_distance_judge``; all classes get
-    ``label_accuracy`` (conditional) or ``judge_confidence`` (unconditional),
-    ``frechet_distance_judge``, ``class_balance_kl`` and ``share_0`` to ``share_9``. Both get
-    ``precision_judge``, ``recall_judge``, ``density_judge`` and ``coverage_judge``. What needs
-    a judge who knows the data's classes is left out where there is none, what needs neighbours
-    where there are fewer than six images.
+    One class gets ``judge_share``; all classes get ``label_accuracy`` (conditional) or
+    ``judge_confidence`` (unconditional), ``inception_score_judge``, ``class_balance_kl`` and
+    ``share_0`` to ``share_9``. Both get Frechet and kernel distances in the features of the judge
+    and of a random network, ``precision_judge``, ``recall_judge``, ``density_judge``,
+    ``coverage_judge``, ``judge_entropy``, ``copying_z`` and ``near_share``. What needs a judge who
+    knows the data's classes is left out where there is none, what needs neighbours where there are
+    fewer than six images.
 
     Args:
         draw: makes fakes; called with ranges of at most 1,000 image seeds, none of them twice.
@@ -157,6 +269,7 @@ def score(
             more, of further seeds.
         seed: another seed scores other fakes, against other random real images.
         appointed: the judge; by default :func:`gancli.metrics.judge.appoint` chooses.
+        quick: only what the judge says and the Frechet distance in its features.
         on_progress: called after every chunk with the images drawn and the images in all.
 
     Raises:
@@ -172,33 +285,42 @@ def score(
             f"take {count:,} or more"
         )
     appointed = appointed or appoint(splits)
-    judge = appointed.judge
-    fakes, asked = _draw_and_judge(draw, judge, seed, max(samples, draws * count), on_progress)
+
+    def look(images: Tensor) -> Seen:
+        return Seen.of(images, appointed.judge, quick)
+
+    fakes, asked = _draw_and_look(draw, look, seed, max(samples, draws * count), on_progress)
     generator = torch.Generator().manual_seed(seed)
     real_draws = [
-        judged(
-            train.images[torch.randperm(len(train), generator=generator)[:count]], judge
-        ).features
+        look(train.images[torch.randperm(len(train), generator=generator)[:count]])
         for _ in range(draws)
     ]
-    fake_draws = list(torch.split(fakes.features[: draws * count], count))
-    shown = Judged(fakes.features[:samples], fakes.probabilities[:samples])
-    judged_real = judged(real.images, judge)
+    fake_draws = [fakes[start * count : (start + 1) * count] for start in range(draws)]
+    shown, held_out = fakes[:samples], look(real.images)
 
     figures: list[Figure] = []
     knows = appointed.knows_classes
     if knows and digit is not None:
-        figures.append(_judge_share(shown, judged_real, digit, seed))
+        figures.append(_judge_share(shown.judged, held_out.judged, digit, seed))
     if knows and digit is None and asked is not None and real.labels is not None:
-        hits = shown.classes == asked[:samples], judged_real.classes == real.labels
+        hits = shown.judged.classes == asked[:samples], held_out.judged.classes == real.labels
         figures.append(_label_accuracy(*hits, seed))
     if digit is None and asked is None:
-        figures.append(_judge_confidence(shown, judged_real, seed))
-    figures.append(_frechet(fake_draws, real_draws, judged_real.features, reference, seed))
-    if count > COVERAGE_K:
-        figures += _overlap(fake_draws, real_draws, judged_real.features, reference, seed)
+        figures.append(_judge_confidence(shown.judged, held_out.judged, seed))
+    for kind in KINDS[:1] if quick else KINDS:
+        sides = Sides.of(kind, fake_draws, real_draws, held_out, reference, seed)
+        figures.append(_frechet(sides))
+        if not quick and count >= 4:
+            figures.append(_kernel(sides))
+        if not quick and kind == "judge" and count > COVERAGE_K:
+            figures += _overlap(sides)
+    if not quick:
+        figures.append(_entropy(shown.judged, held_out.judged, seed))
+        if knows and digit is None:
+            figures.append(_inception_style(shown.judged, held_out.judged, seed))
+        figures += _memorisation(fake_draws[0].pixels, held_out.pixels, train, seed)
     if knows and digit is None:
-        figures += _class_balance(shown, judged_real, train, seed)
+        figures += _class_balance(shown.judged, held_out.judged, train, seed)
     return ScoreCard(
         tuple(figures),
         appointed.sha256,
@@ -206,7 +328,7 @@ def score(
         seed,
         digit,
         reference,
-        len(judged_real.features),
+        len(real),
         appointed.words,
         knows,
     )
@@ -229,22 +351,23 @@ def _held_out(
     return train, real, reference
 
 
-def _draw_and_judge(
-    draw: Draw, judge: Judge, seed: int, total: int, on_progress: Progress | None
-) -> tuple[Judged, Tensor | None]:
-    """Judge ``total`` fakes chunk by chunk, so that only their features are kept."""
-    features, probabilities, labels = [], [], []
+def _draw_and_look(
+    draw: Draw,
+    look: Callable[[Tensor], Seen],
+    seed: int,
+    total: int,
+    on_progress: Progress | None,
+) -> tuple[Seen, Tensor | None]:
+    """Look at ``total`` fakes chunk by chunk, so that only what was seen is kept."""
+    portions, labels = [], []
     for seeds in _chunks(seed * SEEDS_A_CARD, total):
         images, asked = draw(seeds)
-        seen = judged(images, judge)
-        features.append(seen.features)
-        probabilities.append(seen.probabilities)
+        portions.append(look(images))
         if asked is not None:
             labels.append(asked)
         if on_progress is not None:
             on_progress(seeds.stop - seed * SEEDS_A_CARD, total)
-    fakes = Judged(torch.cat(features), torch.cat(probabilities))
-    return fakes, torch.cat(labels) if labels else None
+    return Seen.joined(portions), torch.cat(labels) if labels else None
 
 
 def _chunks(start: int, total: int) -> Iterator[range]:
@@ -288,6 +411,74 @@ def _judge_confidence(fakes: Judged, real: Judged, seed: int) -> Figure:
     )
 
 
+def _entropy(fakes: Judged, real: Judged, seed: int) -> Figure:
+    rows = [entropies(seen.probabilities) for seen in (fakes, real)]
+    return _figure(
+        "judge_entropy",
+        [float(row.mean()) for row in rows],
+        [mean_interval(row, seed) for row in rows],
+        "mean entropy of the judge's opinion of a fake: high where it cannot tell; real: of the "
+        "held-out images",
+        better="near",
+        unit="nats",
+    )
+
+
+def _inception_style(fakes: Judged, real: Judged, seed: int) -> Figure:
+    """Score sureness and variety at once (Salimans et al., 2016), by the judge's classes."""
+    values, intervals = [], []
+    for seen in (fakes, real):
+        counts = resample_counts(len(seen.probabilities), seed).double()
+        once = torch.ones(1, len(seen.probabilities), dtype=torch.float64)
+        scores = inception_scores(seen.probabilities, torch.cat([once, counts]))
+        values.append(float(scores[0]))
+        intervals.append(centred_interval(float(scores[0]), scores[1:]))
+    return _figure(
+        "inception_score_judge",
+        values,
+        intervals,
+        "exp of the mean divergence of the judge's opinion from its average: 1 to the number of "
+        "classes; real: of the held-out images; interval: centred bootstrap",
+        better="higher",
+        unit="ratio",
+    )
+
+
+def _memorisation(fakes: Tensor, real: Tensor, train: ImageSet, seed: int) -> list[Figure]:
+    """Compare how near fakes and held-out images come to the training images, in pixels."""
+    learned = _flat(train.images)
+    fake_near, real_near = (nearest(_flat(rows), learned).distances for rows in (fakes, real))
+    z, share = copying_z(fake_near, real_near), near_share(fake_near, real_near)
+    what = f"of {len(fakes):,} fakes and {len(real):,} held-out images to the nearest training"
+    return [
+        _figure(
+            "copying_z",
+            [z, 0.0],
+            [Interval(z - 1.96, z + 1.96), Interval(-1.96, 1.96)],
+            f"z score of the distances in pixels {what} image: below -3 fakes are copies, far "
+            "above 0 they are like nothing real; real: by definition",
+            better="near",
+            unit="ratio",
+        ),
+        _figure(
+            "near_share",
+            [share, NEAR_QUANTILE],
+            [
+                share_interval(round(share * len(fakes)), len(fakes), seed),
+                share_interval(round(NEAR_QUANTILE * len(real)), len(real), seed),
+            ],
+            f"share of the fakes nearer to a training image than the nearest 5 % of the real "
+            f"ones are, distances in pixels {what} image; real: by definition",
+            better="near",
+            unit="share",
+        ),
+    ]
+
+
+def _flat(images: Tensor) -> Tensor:
+    return images.flatten(1).float() / 255
+
+
 def _class_balance(fakes: Judged, real: Judged, train: ImageSet, seed: int) -> list[Figure]:
     """Return how far the classes are from the training labels' shares, and every share."""
     assert train.labels is not None  # the judge knows their classes
@@ -317,17 +508,10 @@ def _class_balance(fakes: Judged, real: Judged, train: ImageSet, seed: int) -> l
     ]
 
 
-def _frechet(
-    fake_draws: list[Tensor],
-    real_draws: list[Tensor],
-    reference_features: Tensor,
-    reference: str,
-    seed: int,
-) -> Figure:
-    """Compare draws of fakes, and as many of real training images, with the held-out images."""
-    held_out = Gaussian.of(reference_features)
+def _frechet(sides: Sides) -> Figure:
+    held_out = Gaussian.of(sides.held_out)
     values, intervals = [], []
-    for draws in (fake_draws, real_draws):
+    for draws in (sides.fakes, sides.reals):
         distances = torch.tensor(
             [frechet_distance(Gaussian.of(features), held_out) for features in draws],
             dtype=torch.float64,
@@ -336,57 +520,71 @@ def _frechet(
         intervals.append(
             draws_interval(distances)
             if len(draws) == DRAWS
-            else frechet_interval(draws[0], held_out, seed)
+            else frechet_interval(draws[0], held_out, sides.seed)
         )
-    drawn, interval = (
-        (f"mean over {DRAWS} draws of", "Student's t")
-        if len(fake_draws) == DRAWS
-        else ("one draw of", "centred bootstrap of the draw")
-    )
+    interval = "Student's t" if sides.several else "centred bootstrap of the draw"
     return _figure(
-        "frechet_distance_judge",
+        f"frechet_distance_{sides.kind}",
         values,
         intervals,
-        f"Frechet distance in the judge's features, {drawn} {len(fake_draws[0]):,} fakes against "
-        f"the {len(reference_features):,} images of the {reference} split; real: as many random "
-        f"training images; interval: {interval}",
+        sides.protocol("Frechet distance", interval),
         better="lower",
         unit="features^2",
     )
 
 
-def _overlap(
-    fake_draws: list[Tensor],
-    real_draws: list[Tensor],
-    reference_features: Tensor,
-    reference: str,
-    seed: int,
-) -> list[Figure]:
-    """Compare draws of fakes, and as many of real training images, with the held-out images."""
-    held_out = Cloud.of(reference_features)
-    count = len(fake_draws[0])
+def _kernel(sides: Sides) -> Figure:
+    """Compare 100 random subsets, spread over the draws."""
+    generator = torch.Generator().manual_seed(sides.seed)
+    values, intervals = [], []
+    for draws in (sides.fakes, sides.reals):
+        distances = torch.cat(
+            [
+                kernel_distances(features, sides.held_out, generator, SUBSETS // len(draws))
+                for features in draws
+            ]
+        )
+        mean, size = float(distances.mean()), subset_size(len(draws[0]))
+        # A subset's spread shrinks with the root of how many images there are beyond its own.
+        error = float(distances.std()) * math.sqrt(size / (len(draws) * len(draws[0])))
+        values.append(mean)
+        intervals.append(Interval(mean - 1.96 * error, mean + 1.96 * error))
+    subsets = f"unbiased, {SUBSETS} subsets of {subset_size(len(sides.fakes[0])):,}"
+    return _figure(
+        f"kernel_distance_{sides.kind}",
+        values,
+        intervals,
+        sides.protocol(f"kernel distance ({subsets})", "normal, from the spread of the subsets"),
+        better="lower",
+        unit="kernel",
+    )
+
+
+def _overlap(sides: Sides) -> list[Figure]:
+    held_out = Cloud.of(sides.held_out)
+    count = len(sides.fakes[0])
     counts: Tensor | None = None
-    if len(fake_draws) == DRAWS:
-        drawn, interval = f"mean over {DRAWS} draws of", "Student's t"
-    else:
-        drawn, interval = "one draw of", "centred bootstrap of the draw, the balls as they are"
-        counts = torch.cat([torch.ones(1, count), resample_counts(count, seed)])
-    sides = []
-    for draws in (fake_draws, real_draws):
-        found = [overlap(Cloud.of(features), held_out, counts) for features in draws]
-        sides.append(Overlap(*map(torch.cat, zip(*found, strict=True))))
+    interval = "Student's t"
+    if not sides.several:
+        interval = "centred bootstrap of the draw, the balls as they are"
+        counts = torch.cat([torch.ones(1, count), resample_counts(count, sides.seed)])
+    found = []
+    for draws in (sides.fakes, sides.reals):
+        overlaps = [overlap(Cloud.of(features), held_out, counts) for features in draws]
+        found.append(Overlap(*map(torch.cat, zip(*overlaps, strict=True))))
     figures = []
     for part, (meaning, better) in _OVERLAP.items():
         unit: Unit = "ratio" if part == "density" else "share"
-        rows = [getattr(side, part) for side in sides]
+        rows = [getattr(side, part) for side in found]
         figures.append(
             _figure(
-                f"{part}_judge",
+                f"{part}_{sides.kind}",
                 [float(row.mean() if counts is None else row[0]) for row in rows],
-                [_overlap_interval(row, counts is not None, unit, count, seed) for row in rows],
-                f"in the judge's features, {meaning}; {drawn} {count:,} fakes against the "
-                f"{len(reference_features):,} images of the {reference} split; real: as many "
-                f"random training images; interval: {interval}",
+                [
+                    _overlap_interval(row, counts is not None, unit, count, sides.seed)
+                    for row in rows
+                ],
+                sides.protocol(meaning, interval),
                 better=better,
                 unit=unit,
             )

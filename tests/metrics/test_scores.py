@@ -64,13 +64,20 @@ def names(card: ScoreCard) -> list[str]:
 
 
 def assert_well_formed(figure: Figure) -> None:
-    assert 0 <= figure.low <= figure.value <= figure.high
-    assert 0 <= figure.real_low <= figure.real <= figure.real_high
+    assert figure.low <= figure.value <= figure.high
+    assert figure.real_low <= figure.real <= figure.real_high
+    if figure.name.startswith("kernel") or figure.name == "copying_z":
+        assert figure.real_low < 0 < figure.real_high or figure.real > 0
+    else:
+        assert min(figure.low, figure.real_low) >= 0
     assert figure.unit != "share" or max(figure.high, figure.real_high) <= 1
     assert "real" in figure.protocol
 
 
 SHARES = [f"share_{label}" for label in range(10)]
+JUDGE = ["frechet_distance_judge", "kernel_distance_judge"]
+REST = ["frechet_distance_random", "kernel_distance_random", "judge_entropy"]
+COPIES = ["copying_z", "near_share"]
 OVERLAP = ["precision_judge", "recall_judge", "density_judge", "coverage_judge"]
 
 
@@ -78,7 +85,7 @@ def test_real_images_of_a_digit_score_as_real_images_do(
     small: data.DataSplits, others: data.ImageSet
 ) -> None:
     card = score(real_as_fake(others.of_class(3)), small, digit=3, samples=1_000)
-    assert names(card) == ["judge_share", "frechet_distance_judge", *OVERLAP]
+    assert names(card) == ["judge_share", *JUDGE, *OVERLAP, *REST, *COPIES]
     for figure in card.figures:
         assert_well_formed(figure)
     assert 0.99 <= card["judge_share"].value <= 1
@@ -122,8 +129,11 @@ def test_an_unconditional_generator_of_real_images(
     card = score(real_as_fake(others), small, digit=None, samples=2_000)
     assert names(card) == [
         "judge_confidence",
-        "frechet_distance_judge",
+        *JUDGE,
         *OVERLAP,
+        *REST,
+        "inception_score_judge",
+        *COPIES,
         "class_balance_kl",
         *SHARES,
     ]
@@ -134,7 +144,16 @@ def test_an_unconditional_generator_of_real_images(
     frechet = card["frechet_distance_judge"]
     assert frechet.low < frechet.real_high
     assert frechet.real_low < frechet.high
+    for name in ("kernel_distance_judge", "kernel_distance_random"):
+        assert card[name].low < card[name].real_high
+        assert card[name].real_low < card[name].high
     assert 0 < card["class_balance_kl"].value < 0.01
+    # The literature gives real digits about 9.88 of 10.
+    for score_of in (card["inception_score_judge"].value, card["inception_score_judge"].real):
+        assert 9.6 < score_of < 9.95
+    assert 0.005 < card["judge_entropy"].value < 0.05
+    assert abs(card["copying_z"].value) < 4
+    assert 0.02 < card["near_share"].value < 0.09
     # Real images fall into 5 balls on average, and miss few.
     assert 0.8 < card["density_judge"].value < 1.1
     for name in ("precision_judge", "recall_judge", "coverage_judge"):
@@ -150,7 +169,7 @@ def test_a_conditional_generator_is_judged_by_what_was_asked(
     draw = real_as_fake(others, conditional=True)
     card = score(draw, small, digit=None, samples=1_000)
     assert names(card)[:2] == ["label_accuracy", "frechet_distance_judge"]
-    assert names(card)[2:] == [*OVERLAP, "class_balance_kl", *SHARES]
+    assert names(card)[-11:] == ["class_balance_kl", *SHARES]
     assert 0.985 <= card["label_accuracy"].value <= 1
     assert 0.985 <= card["label_accuracy"].real <= 1
     shifted = score(
@@ -202,6 +221,39 @@ def test_blur_is_worse_than_real(small: data.DataSplits, others: data.ImageSet) 
     frechet, confidence = card["frechet_distance_judge"], card["judge_confidence"]
     assert frechet.low > 3 * frechet.real_high
     assert confidence.high < confidence.real_low
+
+
+def test_a_copy_of_the_training_images_is_caught(
+    small: data.DataSplits, others: data.ImageSet
+) -> None:
+    card = score(real_as_fake(small.train), small, digit=None, samples=1_000)
+    assert card["copying_z"].high < -20
+    assert card["near_share"].value == 1
+    assert 0.9 < card["coverage_judge"].value / card["coverage_judge"].real < 1.1  # sees nothing
+
+
+def test_a_shift_is_seen_in_every_kind_of_features(
+    small: data.DataSplits, others: data.ImageSet
+) -> None:
+    shifted = changed(real_as_fake(others), lambda images: images.roll((2, 3), (2, 3)))
+    card = score(shifted, small, digit=None, samples=1_000)
+    for kind in ("judge", "random"):
+        for name in (f"frechet_distance_{kind}", f"kernel_distance_{kind}"):
+            assert card[name].low > 1.3 * card[name].real_high
+
+
+def test_a_quick_card_agrees_with_the_whole(small: data.DataSplits, others: data.ImageSet) -> None:
+    draw = real_as_fake(others, conditional=True)
+    whole = score(draw, small, digit=None, samples=1_000)
+    quick = score(draw, small, digit=None, samples=1_000, quick=True)
+    assert names(quick) == [
+        "label_accuracy",
+        "frechet_distance_judge",
+        "class_balance_kl",
+        *SHARES,
+    ]
+    for figure in quick.figures:
+        assert figure == whole[figure.name]
 
 
 def test_seeds_come_in_chunks_and_never_twice(
@@ -285,7 +337,7 @@ def test_images_without_labels_get_the_figures_that_need_none(
         data.ImageSet(small.train.images, None), None, data.ImageSet(small.test.images, None), 0
     )
     card = score(real_as_fake(others), splits, digit=None, samples=1_000)
-    assert names(card) == ["judge_confidence", "frechet_distance_judge", *OVERLAP]
+    assert names(card) == ["judge_confidence", *JUDGE, *OVERLAP, *REST, *COPIES]
 
 
 def test_a_small_training_set_sets_the_size_of_a_draw(
@@ -302,3 +354,4 @@ def test_too_few_images_have_no_neighbours(small: data.DataSplits, others: data.
     splits = dataclasses.replace(small, train=part(small.train, 0, 5))
     card = score(real_as_fake(others), splits, digit=None, samples=5)
     assert not set(OVERLAP) & set(names(card))
+    assert math.isfinite(card["copying_z"].value)
