@@ -17,6 +17,11 @@ SIGNALS = tuple(
 _MESSAGE = b"\nstopping after this step, then saving (again: leave at once)\n"
 
 
+# The signal that asked this process to leave. An exception out of a handler is lost where Python
+# has nobody to hand it to, as in a callback of the import system; this is not.
+_asked_to_leave: int | None = None
+
+
 class StopRequest:
     """Remembers the first signal; its number is None before."""
 
@@ -45,13 +50,14 @@ def gentle_stop(pass_on: Callable[[int], object] = lambda _: None) -> Iterator[S
     ``pass_on`` is called with the number of every signal, in the handler.
 
     The handlers are set even where a shell started the process with SIGINT ignored, as it does
-    for background jobs of a script.
+    for background jobs of a script. A signal that came before and was lost counts as the first.
     """
     request = StopRequest(pass_on)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
     before = {number: signal.signal(number, request.handle) for number in SIGNALS}
+    request.signal_number = _asked_to_leave
     try:
         yield request
     finally:
@@ -64,8 +70,12 @@ def leave_on_signals() -> None:
 
     SIGINT is set too, for a shell starts the background jobs of a script with it ignored.
     """
+    global _asked_to_leave  # noqa: PLW0603 - signals are the process's own
+    _asked_to_leave = None
 
     def leave(signal_number: int, frame: FrameType | None) -> None:
+        global _asked_to_leave  # noqa: PLW0603
+        _asked_to_leave = signal_number
         raise Interrupted(signal_number)
 
     for number in SIGNALS:

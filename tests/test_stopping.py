@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from gancli.errors import Interrupted
+from gancli.stopping import SIGNALS, gentle_stop, leave_on_signals
+
+
+@pytest.fixture(autouse=True)
+def _own_handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    leave_on_signals()  # forgets what came
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_whose_exception_got_lost_still_counts(number: int) -> None:
+    leave_on_signals()
+    with pytest.raises(Interrupted):
+        os.kill(os.getpid(), number)
+    with gentle_stop() as stop:
+        assert stop.signal_number == number
+    leave_on_signals()
+    with gentle_stop() as stop:
+        assert stop.signal_number is None
+
+
+def test_the_first_signal_is_noted_and_passed_on_and_the_second_leaves(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    passed: list[int] = []
+    with gentle_stop(passed.append) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.signal_number == signal.SIGINT
+        assert "stopping after this step" in capfd.readouterr().err
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert passed == [signal.SIGINT, signal.SIGTERM]
