@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gancli import plots, recipes, runs
+from gancli import doctor, plots, recipes, runs
 from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, POINT_SOURCES, RunConfig
 from gancli.errors import CheckpointError, ConfigError, did_you_mean
 from gancli.observing import Observer
@@ -122,6 +122,21 @@ def train(
     run = runs.new_run(Path(runs_dir), name or runs.default_name(config))
     placement = session.Placement(run, device, max_seconds, force)
     return session.train(config, placement, observer or Observer())
+
+
+def diagnose(
+    name: str | None = None, *, runs_dir: str | Path = runs.DEFAULT_RUNS_DIR
+) -> doctor.Diagnosis:
+    """Say how a run went: what happened, when, on what evidence, and which setting to change.
+
+    Args:
+        name: a run's name or folder; None is the newest run.
+        runs_dir: where runs are looked for by name.
+
+    Raises:
+        CheckpointError: there is no such run, or its log is damaged.
+    """
+    return doctor.examine(runs.find_run(name, Path(runs_dir)))
 
 
 def load(

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gancli.config import NAMED_SOURCES, PIXEL_RANGES, OptimizerConfig, RunConfig
+from gancli.runs import RunDirectory
 
 Log = Sequence[dict[str, Any]]
 
@@ -200,6 +201,22 @@ def diagnose(
     found.sort(key=lambda finding: order.index(finding.severity))
     step, epoch = (log[-1]["step"], log[-1]["epoch"]) if log else (0, 0.0)
     return Diagnosis(tuple(found), step, epoch)
+
+
+def examine(run: RunDirectory) -> Diagnosis:
+    """Judge a run by what lies in its folder, finished or not.
+
+    Raises:
+        CheckpointError: its config, status or log is damaged.
+    """
+    status = run.read_status()
+    images = status.get("data", {}).get("images")
+    return diagnose(
+        run.read_log(),
+        run.read_config(),
+        images=images if isinstance(images, int) else None,
+        error=str(status["error"]) if status.get("error") else None,
+    )
 
 
 class _Case:

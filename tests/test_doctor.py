@@ -270,13 +270,19 @@ LONG = {
     "data.conditional": False,
     "data.digit": None,
     "generator.ema_half_life": 0,
+    "record.frame_every": 1000,
+    "record.log_every": 2,
+    "record.keep_every": "auto",
 }
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"training.d_steps": 6, "generator_optimizer.lr": 1e-6}, "discriminator overpowering"),
+        (
+            {"discriminator_optimizer.lr": 1e-2, "generator_optimizer.lr": 1e-6},
+            "discriminator overpowering",
+        ),
         ({"discriminator_optimizer.lr": 1e-7}, "generator overpowering"),
         ({"generator_optimizer.lr": 5.0}, "saturated output"),
     ],

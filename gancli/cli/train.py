@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gancli import api, jobs, runs
+from gancli import api, doctor, jobs, runs
 from gancli.cli.options import (
     DeviceOption,
     JsonOption,
@@ -176,6 +176,7 @@ def _train_one(job: Job, output: Output) -> None:
         f"{outcome.run.name} {outcome.status} at step {outcome.step:,} of {outcome.total_steps:,} "
         f"after {outcome.seconds:.1f} s ({outcome.step_seconds / outcome.seconds:.0%} in steps)"
     )
+    output.say(f"doctor: {doctor.examine(job.run).line()}")
     _finish_one(summary, job, output)
     if outcome.signal_number is not None:
         raise typer.Exit(128 + outcome.signal_number)
@@ -244,6 +245,7 @@ def _report_many(planned: list[Job], results: dict[str, Result], output: Output)
         outcome = result.outcome or {"run": name, "status": "failed"}
         if result.outcome is not None:
             output.say(f"{name}: {outcome['status']} at step {outcome['step']}")
+            output.say(f"{name}: doctor: {doctor.examine(job.run).line()}")
         listed.append({**outcome, "exit_code": result.exit_code, "message": result.message})
         if not result.exit_code and not output.as_json:
             output.stdout(str(job.run.path))
