@@ -69,6 +69,10 @@ def train(
         bool, typer.Option("--dry-run", help="Check everything, print the config, do nothing.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Start a run that exists afresh.")] = False,
+    on_failure: Annotated[
+        str,
+        typer.Option(help="Once the log shows failure: warn, stop, or reseed (the next seed)."),
+    ] = "warn",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,6 +87,7 @@ def train(
         raise ConfigError(f"--jobs {processes} is out of range: it must be 1 to 1024")
     if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
         raise ConfigError(f"--max-seconds {max_seconds} is out of range: it must be above 0")
+    api.check_on_failure(on_failure)
     if resume is not None:
         kept = runs.find_run(resume, runs_dir)
         if recipe is not None or name is not None:
@@ -125,6 +130,7 @@ def train(
             force,
             1 if processes > 1 else None,
             ["gancli", *sys.argv[1:]],
+            on_failure,
         )
         for config in configs
     ]

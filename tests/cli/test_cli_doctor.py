@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import Lab, call, files_below, lab, made, refused
 
-from gancli.doctor import Severity, examine
+from gancli.doctor import Diagnosis, Finding, Severity, examine
 from gancli.runs import RunDirectory
 
 __all__ = ["lab"]
@@ -83,3 +83,65 @@ def test_no_run_and_a_damaged_log_are_errors(lab: Lab) -> None:
     assert "line 1: damaged" in refused(4, "doctor", "a")
     (RUN / "log.jsonl").write_text("")
     assert "not trained long enough" in call("doctor", "a").stdout
+
+
+# What a training does about it.
+
+# G ends in tanh, and D is shown 0 to 255: no seed can mend that.
+HOPELESS = ["--set", "data.pixel_range=raw", "--set", "record.log_every=0.5"]
+
+
+def test_a_failing_run_is_warned_of_once_and_goes_on(lab: Lab) -> None:
+    done = made(*lab.tiny, *HOPELESS)
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("warning: scale mismatch since epoch 0: G ends in tanh")
+    assert RunDirectory(RUN).read_status()["status"] == "finished"
+
+
+def test_a_failing_run_stops_saved_and_goes_on_when_told_to(lab: Lab) -> None:
+    said = refused(5, *lab.tiny, *HOPELESS, "--on-failure", "stop")
+    assert "stopped at step 4 of 60: scale mismatch" in said  # the second line of the log
+    assert "--set data.pixel_range=signed" in said
+    status = RunDirectory(RUN).read_status()
+    assert (status["status"], status["step"]) == ("failed", 4)
+    assert (RUN / "state-000000004.safetensors").exists()
+    assert examine(RunDirectory(RUN)).findings[0].name == "scale mismatch"
+    made(*lab.tiny, *HOPELESS)
+    assert RunDirectory(RUN).read_status()["status"] == "finished"
+    steps = [line["step"] for line in RunDirectory(RUN).read_log()]
+    assert steps == list(range(2, 61, 2))
+
+
+def test_three_more_seeds_are_tried(lab: Lab) -> None:
+    words = [*lab.tiny, *HOPELESS, "--on-failure", "reseed"]
+    done = call(*words)
+    assert done.code == 5
+    again = [line for line in done.stderr.splitlines() if "starting again with seed" in line]
+    assert [line[-1] for line in again] == ["1", "2", "3"]
+    assert RunDirectory(RUN).read_config().training.seed == 3
+    assert "starting again" not in call(*words).stderr  # the run has had its chances
+
+
+def test_a_seed_that_is_well_is_kept(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gancli import session
+
+    def diagnose(log, config, **_):
+        return Diagnosis((ILL,) if config.training.seed < 2 else (), 0, 0.0)
+
+    monkeypatch.setattr(session.doctor, "diagnose", diagnose)
+    words = [*lab.tiny, "--on-failure", "reseed"]
+    assert made(*words, "--json").json["status"] == "finished"
+    assert RunDirectory(RUN).read_config().training.seed == 2
+    alone = made(*lab.tiny, "--seed", 2, "--runs-dir", "alone").made
+    assert (alone / "log.jsonl").read_bytes() == (RUN / "log.jsonl").read_bytes()
+    assert "is finished already" in made(*words).stderr
+    assert "training.seed is 2 there and 0 here" in refused(6, *lab.tiny)
+
+
+ILL = Finding("full mode collapse", Severity.FAILURE, 1.0, "all alike", ("loss.r1=1",))
+
+
+def test_on_failure_takes_three_words(lab: Lab) -> None:
+    said = refused(2, *lab.tiny, "--on-failure", "stpo")
+    assert said.endswith("--on-failure stpo: write warn, stop, reseed; did you mean 'stop'?")
