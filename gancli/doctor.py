@@ -61,6 +61,7 @@ class Thresholds:
         d_loss_won: D's loss below this share of its equilibrium is a game won.
         d_sure: accuracy on real and on fake, both, of a D that has won.
         d_lost_accuracy: accuracy on fakes of a D that believes them.
+        d_lost_gap: and its mean logits of real images lie at most so far above those of fakes.
         d_loss_lost: D's loss above this multiple of its equilibrium is worse than blind.
         swing: spread of D's mean output on fakes from line to line.
         deteriorated: diversity fell to less than this share of its best.
@@ -83,6 +84,7 @@ class Thresholds:
     d_loss_won: float = 0.15
     d_sure: float = 0.985
     d_lost_accuracy: float = 0.1
+    d_lost_gap: float = 0.5
     d_loss_lost: float = 1.3
     swing: float = 0.2
     deteriorated: float = 0.75
@@ -470,7 +472,8 @@ def _g_overpowers(case: _Case) -> Finding | None:
     if case.config.loss.name in ("wasserstein", "least-squares", "relativistic"):
         return None  # whose logits have no zero that means anything
     limit = case.limits.d_lost_accuracy
-    if not (_late(accuracy) < limit and _late(fake) > 0):
+    fooled = _late(fake) > max(0.0, _late(real) - case.limits.d_lost_gap)
+    if not (_late(accuracy) < limit and fooled):
         return None
     return Finding(
         "generator overpowering",

@@ -193,6 +193,12 @@ def test_data_of_one_picture_are_no_fault_where_that_is_the_point(source: str) -
     assert diagnose(log, config(recipe), images=1).healthy
 
 
+def test_a_d_that_ranks_well_but_calls_all_real_is_young_not_fooled() -> None:
+    figures = {"d_accuracy_fake": 0.0, "d_logit_fake": 0.4}
+    for real, found in ((1.5, []), (0.5, ["generator overpowering"])):
+        assert names(diagnose(course(**figures, d_logit_real=real), config())) == found
+
+
 def test_few_images_shown_often_are_learned_by_heart() -> None:
     few = diagnose(course(), config(), images=100)
     assert names(few) == ["memorisation"]
