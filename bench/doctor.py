@@ -280,7 +280,8 @@ def report(runs: Sequence[Told], thresholds: Thresholds) -> str:
         "",
         f"`python bench/doctor.py` put {len(FAULTS)} faults into short runs of {len(SYSTEMS)} "
         f"systems on purpose. Thresholds were chosen on {len(runs) - len(unseen)} runs (even "
-        f"seeds) and judged on the {len(unseen)} others (odd seeds). Intervals are Wilson's, at 95 %.",
+        f"seeds) and judged on the {len(unseen)} others (odd seeds). Intervals are Wilson's, at "
+        "95 %.",
         "",
         f"- faults named: {shown(hits, len(faulty))}",
         f"- healthy runs without an alarm: {shown(quiet, len(healthy))}",
