@@ -153,7 +153,7 @@ class Diagnosis:
     def line(self) -> str:
         """Return the diagnosis in one line."""
         if not self.findings:
-            return "healthy: the networks are in balance, and fakes are as varied as real images"
+            return "healthy: the log shows none of the failures that the doctor knows"
         more = len(self.findings) - 1
         rest = f" (and {more} more: gancli doctor)" if more else ""
         return self.findings[0].sentence() + rest
