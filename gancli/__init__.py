@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gancli.api import (
         animate,
         compare,
+        diagnose,
         evaluate,
         judge,
         list_recipes,
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "animate",
     "compare",
+    "diagnose",
     "evaluate",
     "judge",
     "list_recipes",

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gancli import plots, recipes, runs
+from gancli import doctor, jobs, plots, recipes, runs
 from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, POINT_SOURCES, RunConfig
 from gancli.errors import CheckpointError, ConfigError, did_you_mean
 from gancli.observing import Observer
@@ -96,6 +96,7 @@ def train(
     device: str = "auto",
     max_seconds: float | None = None,
     force: bool = False,
+    on_failure: str = "warn",
     observer: Observer | None = None,
 ) -> Outcome:
     """Train a run, resume it where it stopped, or find it finished.
@@ -111,17 +112,46 @@ def train(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         max_seconds: pause after this long.
         force: start an existing run afresh.
+        on_failure: what to do once the log shows that the run fails: ``warn``, ``stop``, or
+            ``reseed``: start again with the next seed, at most three times.
         observer: is told what happens.
 
     Raises:
         GancliError: of the kind that says what is wrong; see :mod:`gancli.errors`.
     """
-    from gancli import session  # noqa: PLC0415 - imports torch
-
+    check_on_failure(on_failure)
     config = describe(recipe, digit=digit, seed=seed, data=data, settings=settings)
     run = runs.new_run(Path(runs_dir), name or runs.default_name(config))
-    placement = session.Placement(run, device, max_seconds, force)
-    return session.train(config, placement, observer or Observer())
+    job = jobs.Job(config, run, device, max_seconds, force, on_failure=on_failure)
+    return jobs.train_one(job, observer or Observer())
+
+
+def check_on_failure(word: str) -> None:
+    """Refuse what ``--on-failure`` does not know.
+
+    Raises:
+        ConfigError: the word is none of :data:`gancli.jobs.ON_FAILURE`.
+    """
+    if word not in jobs.ON_FAILURE:
+        raise ConfigError(
+            f"--on-failure {word}: write {', '.join(jobs.ON_FAILURE)}"
+            f"{did_you_mean(word, jobs.ON_FAILURE)}"
+        )
+
+
+def diagnose(
+    name: str | None = None, *, runs_dir: str | Path = runs.DEFAULT_RUNS_DIR
+) -> doctor.Diagnosis:
+    """Say how a run went: what happened, when, on what evidence, and which setting to change.
+
+    Args:
+        name: a run's name or folder; None is the newest run.
+        runs_dir: where runs are looked for by name.
+
+    Raises:
+        CheckpointError: there is no such run, or its log is damaged.
+    """
+    return doctor.examine(runs.find_run(name, Path(runs_dir)))
 
 
 def load(

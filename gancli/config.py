@@ -38,6 +38,7 @@ POINT_SOURCES = ("point", "ring8", "grid25")
 DRAWN_SOURCES = ("true-image", "digits-10x10")
 DOWNLOADS = ("emnist-digits", "fashion-mnist", "kmnist")
 NAMED_SOURCES = ("mnist", *DOWNLOADS, *POINT_SOURCES, *DRAWN_SOURCES)
+PIXEL_RANGES = {"signed": (-1.0, 1.0), "unit": (0.0, 1.0), "raw": (0.0, 255.0)}
 LARGEST_SEED = 2**63 - 1
 DESCRIPTIVE = ("summary", "report", "preview_epochs", "minutes")
 _MOST_STEPS = 10**9
@@ -73,7 +74,7 @@ class DataConfig:
     pixel_range: str = _option(
         "signed",
         "what the networks see: [-1, 1], [0, 1] or [0, 255]",
-        choices=("signed", "unit", "raw"),
+        choices=tuple(PIXEL_RANGES),
     )
     holdout: int = _option(0, "withhold this many of the last training images", low=0)
 

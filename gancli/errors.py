@@ -41,6 +41,10 @@ class TrainingError(GancliError):
     exit_code = 5
 
 
+class UnhealthyError(TrainingError):
+    """Training was stopped because the log shows that it fails."""
+
+
 class ConflictError(GancliError):
     """A run exists with another identity, or another process holds it."""
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancli import runs
-from gancli.config import RunConfig, from_table
-from gancli.errors import GancliError, Interrupted
+from gancli.config import RunConfig, differences, from_table
+from gancli.errors import GancliError, Interrupted, UnhealthyError
 from gancli.observing import Observer
 from gancli.runs import RunDirectory
 from gancli.stopping import gentle_stop, leave_on_signals, let_signals_in, signals_held_back
@@ -33,9 +33,18 @@ if TYPE_CHECKING:
     from gancli.training.plan import Plan
 
 
+# What to do with a run whose log shows that it fails.
+ON_FAILURE = ("warn", "stop", "reseed")
+MOST_RESEEDS = 3
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """A run to be trained: what, where, and for how long."""
+    """A run to be trained: what, where, and for how long.
+
+    ``on_failure`` is one of :data:`ON_FAILURE`; ``reseed`` starts again with the next seed, at most
+    :data:`MOST_RESEEDS` times.
+    """
 
     config: RunConfig
     run: RunDirectory
@@ -44,6 +53,27 @@ class Job:
     force: bool = False
     threads_if_auto: int | None = None
     command: Sequence[str] = ()
+    on_failure: str = "warn"
+
+    def settled(self) -> Job:
+        """Return the job with the seed that its run has come to by failures with those before.
+
+        Raises:
+            CheckpointError: the run there is damaged.
+        """
+        if self.on_failure != "reseed" or self.force or not self.run.exists():
+            return self
+        kept = self.run.read_config()
+        tried = kept.training.seed - self.config.training.seed
+        if set(differences(kept, self.config)) != {"training.seed"} or tried > MOST_RESEEDS:
+            return self
+        return self.reseeded(tried) if tried > 0 else self
+
+    def reseeded(self, by: int) -> Job:
+        """Return the job with a seed that is larger."""
+        training = self.config.training
+        changed = dataclasses.replace(training, seed=training.seed + by)
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, training=changed))
 
     def is_finished(self) -> bool:
         """Tell, without torch, whether this very run lies there finished.
@@ -54,7 +84,7 @@ class Job:
         """
         if self.force or not self.run.exists():
             return False
-        runs.check_identity(self.run, self.config)
+        runs.check_identity(self.run, self.settled().config)
         return self.run.status() is runs.Status.FINISHED
 
 
@@ -83,10 +113,25 @@ def train_one(job: Job, observer: Observer) -> Outcome:
     """Train one job in this process; errors are :func:`gancli.session.train`'s."""
     from gancli import session  # noqa: PLC0415 - imports torch
 
-    placement = session.Placement(
-        job.run, job.device, job.max_seconds, job.force, job.threads_if_auto, job.command
-    )
-    return session.train(job.config, placement, observer)
+    first_seed, job = job.config.training.seed, job.settled()
+    while True:
+        placement = session.Placement(
+            job.run,
+            job.device,
+            job.max_seconds,
+            job.force,
+            job.threads_if_auto,
+            job.command,
+            job.on_failure,
+        )
+        try:
+            return session.train(job.config, placement, observer)
+        except UnhealthyError as error:
+            seed = job.config.training.seed + 1
+            if job.on_failure != "reseed" or seed > first_seed + MOST_RESEEDS:
+                raise
+            observer.warned(f"{error}; starting again with seed {seed}")
+        job = dataclasses.replace(job.reseeded(1), force=True)
 
 
 def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import gancli
-from gancli import checkpoints, data, files
+from gancli import checkpoints, data, doctor, files
 from gancli.checkpoints import Checkpoint
 from gancli.config import RunConfig
 from gancli.data import ImageSet
@@ -25,6 +25,7 @@ from gancli.errors import (
     ConfigError,
     ConflictError,
     TrainingError,
+    UnhealthyError,
     memory_advice,
 )
 from gancli.networks import build_discriminator, build_generator, mixing_layer
@@ -39,6 +40,9 @@ from gancli.training import loop
 from gancli.training.plan import Plan
 from gancli.training.state import TrainState, create, restore, to_tensors
 
+# How often the doctor looks in on a run, at the most: its time grows with the log.
+_VISITS = 40
+
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
@@ -51,6 +55,7 @@ class Placement:
         force: start a run that exists afresh.
         threads_if_auto: what ``training.threads = "auto"`` comes to; None for the cores there are.
         command: the words that asked for it, for the record.
+        on_failure: what to do once the log shows that the run fails: ``warn``, or else stop.
     """
 
     run: RunDirectory
@@ -59,6 +64,7 @@ class Placement:
     force: bool = False
     threads_if_auto: int | None = None
     command: Sequence[str] = ()
+    on_failure: str = "warn"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +164,7 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
         DataError: the data cannot be read, or is not what the run was started on.
         CheckpointError: no checkpoint of the run is whole.
         TrainingError: a loss or weight is no finite number.
+        UnhealthyError: the log shows that the run fails, and that is to stop it.
         ConflictError: the run exists with another config, or another process holds it.
         StorageError: the disk or the memory refuses.
         Interrupted: a second signal; the checkpoint before stands.
@@ -188,6 +195,8 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
         def should_stop() -> str | None:
             if stop.signal_number is not None:
                 return "signal"
+            if session.failure is not None and placement.on_failure != "warn":
+                return "unhealthy"
             limit = placement.max_seconds
             return "time" if limit is not None and time.monotonic() - began >= limit else None
 
@@ -200,9 +209,12 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
         except TrainingError as error:
             session.write_status(Status.FAILED, state.step, error=str(error))
             raise
-        status = {None: Status.FINISHED, "time": Status.PAUSED, "signal": Status.INTERRUPTED}[
-            reason
-        ]
+        status = {
+            None: Status.FINISHED,
+            "time": Status.PAUSED,
+            "signal": Status.INTERRUPTED,
+            "unhealthy": Status.FAILED,
+        }[reason]
         if state.step == plan.total_steps:
             status = Status.FINISHED
         seconds = time.monotonic() - began
@@ -217,6 +229,12 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
             stop.signal_number,
         )
         session.write_status(status, state.step, outcome=outcome, first_step=first_step)
+        if status is Status.FAILED:
+            assert session.failure is not None
+            raise UnhealthyError(
+                f"stopped at step {state.step:,} of {plan.total_steps:,}: "
+                f"{session.failure.sentence()}"
+            )
         return outcome
 
 
@@ -248,6 +266,11 @@ class _Session:
         kept = run.read_status()
         self.sessions: list[dict[str, Any]] = kept.get("sessions", [])
         self.kept = kept
+        self.history: list[dict[str, Any]] = []
+        self.suspicion: doctor.Finding | None = None
+        self.failure: doctor.Finding | None = None
+        lines = -(-plan.total_steps // plan.log_steps)
+        self.lines_a_visit = -(-lines // _VISITS)
 
     def open(self) -> TrainState:
         """Return the state to go on from: the newest whole checkpoint's, or a fresh one."""
@@ -283,6 +306,7 @@ class _Session:
             [p for p in checkpoints.snapshots(self.run.path) if checkpoints.step_of(p) > state.step]
         )
         self.run.cut_log(state.step)
+        self.history = self.run.read_log()
         files.make_folder(self.run.frames)
         files.make_folder(self.run.path / "snapshots")
         return state
@@ -304,6 +328,18 @@ class _Session:
     def log(self, record: dict[str, Any]) -> None:
         self.run.append_log(record)
         self.observer.logged(record)
+        self.history.append(record)
+        if self.failure is None and len(self.history) % self.lines_a_visit == 0:
+            self._visit()
+
+    def _visit(self) -> None:
+        """Let the doctor look at the log; what it finds twice in a row is a failure."""
+        found = doctor.diagnose(self.history, self.config, images=len(self.images)).failure
+        if found is not None and self.suspicion is not None and found.name == self.suspicion.name:
+            self.failure = found
+            if self.placement.on_failure == "warn":
+                self.observer.warned(found.sentence())
+        self.suspicion = found
 
     def frame(self, state: TrainState) -> None:
         record = self.config.record

@@ -40,6 +40,7 @@ def test_the_readme_shows_every_command() -> None:
         "animate",
         "evaluate",
         "judge",
+        "doctor",
         "plot",
         "compare",
         "recipes",

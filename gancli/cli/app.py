@@ -9,6 +9,7 @@ import typer
 import gancli
 from gancli.cli.animate import animate
 from gancli.cli.compare import compare
+from gancli.cli.doctor import doctor
 from gancli.cli.evaluate import evaluate
 from gancli.cli.judge import judge
 from gancli.cli.plot import plot
@@ -49,6 +50,7 @@ app.command("sample")(sample)
 app.command("show")(show)
 app.command("animate")(animate)
 app.command("evaluate")(evaluate)
+app.command("doctor")(doctor)
 app.command("judge")(judge)
 app.command("plot")(plot)
 app.command("compare")(compare)

@@ -135,6 +135,8 @@ class LiveView(Observer):
 
     def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:
         self.images_per_step, self.source = plan.images_per_step, config.data.source
+        if self.task is not None:  # the same run again, from another seed
+            self.progress.remove_task(self.task)
         self.task = self.progress.add_task(
             run.name, total=plan.total_steps, completed=step, speed=""
         )

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gancli import api, jobs, runs
+from gancli import api, doctor, jobs, runs
 from gancli.cli.options import (
     DeviceOption,
     JsonOption,
@@ -69,6 +69,10 @@ def train(
         bool, typer.Option("--dry-run", help="Check everything, print the config, do nothing.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Start a run that exists afresh.")] = False,
+    on_failure: Annotated[
+        str,
+        typer.Option(help="Once the log shows failure: warn, stop, or reseed (the next seed)."),
+    ] = "warn",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,6 +87,7 @@ def train(
         raise ConfigError(f"--jobs {processes} is out of range: it must be 1 to 1024")
     if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
         raise ConfigError(f"--max-seconds {max_seconds} is out of range: it must be above 0")
+    api.check_on_failure(on_failure)
     if resume is not None:
         kept = runs.find_run(resume, runs_dir)
         if recipe is not None or name is not None:
@@ -125,6 +130,7 @@ def train(
             force,
             1 if processes > 1 else None,
             ["gancli", *sys.argv[1:]],
+            on_failure,
         )
         for config in configs
     ]
@@ -176,6 +182,7 @@ def _train_one(job: Job, output: Output) -> None:
         f"{outcome.run.name} {outcome.status} at step {outcome.step:,} of {outcome.total_steps:,} "
         f"after {outcome.seconds:.1f} s ({outcome.step_seconds / outcome.seconds:.0%} in steps)"
     )
+    output.say(f"doctor: {doctor.examine(job.run).line()}")
     _finish_one(summary, job, output)
     if outcome.signal_number is not None:
         raise typer.Exit(128 + outcome.signal_number)
@@ -244,6 +251,7 @@ def _report_many(planned: list[Job], results: dict[str, Result], output: Output)
         outcome = result.outcome or {"run": name, "status": "failed"}
         if result.outcome is not None:
             output.say(f"{name}: {outcome['status']} at step {outcome['step']}")
+            output.say(f"{name}: doctor: {doctor.examine(job.run).line()}")
         listed.append({**outcome, "exit_code": result.exit_code, "message": result.message})
         if not result.exit_code and not output.as_json:
             output.stdout(str(job.run.path))

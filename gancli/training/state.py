@@ -22,7 +22,7 @@ from gancli.networks import (
 )
 
 # What a step measures, in the order of the tensor it returns; the log averages over an interval.
-FIGURES = (
+STEP_FIGURES = (
     "d_loss",
     "g_loss",
     "d_accuracy_real",
@@ -36,6 +36,16 @@ FIGURES = (
     "d_gradient_norm",
     "g_gradient_norm",
 )
+# What only a step that looks closer measures.
+LOOK_FIGURES = (
+    "g_output_gradient_norm",
+    "diversity_real",
+    "diversity_fake",
+    "saturation_real",
+    "saturation_fake",
+    "average_distance",
+)
+FIGURES = (*STEP_FIGURES, *LOOK_FIGURES)
 
 
 # What each rule remembers of every weight.
@@ -62,7 +72,8 @@ class TrainState:
         generator_optimizer: with its moments.
         discriminator_optimizer: with its moments.
         random: draws latents and penalty points.
-        sums: float32 [len(FIGURES) + 1], figures summed since the last log line, and their count.
+        sums: float32 [len(FIGURES) + 2], figures summed since the last log line; how many steps
+            that is, and how many of them looked closer.
     """
 
     step: int
@@ -104,7 +115,7 @@ def create(config: RunConfig, device: torch.device) -> TrainState:
         _optimizer(generator, config.generator_optimizer),
         _optimizer(discriminator, config.discriminator_optimizer),
         torch.Generator(device).manual_seed(derived_seed(config.training.seed, "latents")),
-        torch.zeros(len(FIGURES) + 1, device=device),
+        torch.zeros(len(FIGURES) + 2, device=device),
     )
 
 

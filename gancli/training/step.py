@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gancli.config import LossConfig, OptimizerConfig, RunConfig
+from gancli.config import PIXEL_RANGES, LossConfig, OptimizerConfig, RunConfig
 from gancli.errors import TrainingError
 from gancli.latents import draw_latents
 from gancli.losses import LOSSES, cross_entropy, gradient_penalty, squared_gradient
 from gancli.networks import Discriminator, has_batch_statistics
 from gancli.training.state import TrainState
+
+# A closer look is at so many images of a batch: enough for a mean, and cheap.
+_LOOKED_AT = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,8 @@ def train_step(
     batches: list[tuple[Tensor, Tensor | None]],
     config: RunConfig,
     progress: float,
+    *,
+    look: bool = True,
 ) -> Tensor:
     """Train both networks by one step, in place.
 
@@ -48,9 +53,10 @@ def train_step(
             generator draws in, and their labels int64 [n] or None.
         config: the run's.
         progress: how much of the training lies behind, from 0 to 1.
+        look: measure the figures that cost time too; what is learned is the same.
 
     Returns:
-        The step's :data:`FIGURES`, float32.
+        The step's :data:`FIGURES`, float32; without a look :data:`STEP_FIGURES` alone.
 
     Raises:
         TrainingError: a loss is no finite number; the weights are as they were.
@@ -64,13 +70,59 @@ def train_step(
     if config.training.generator_batch_size or not config.training.reuse_fakes:
         count = config.training.generator_batch_size or len(real)
         fake = _draw_fakes(state, labels, count, config)
+    if look:
+        fake.retain_grad()
     seen = _with_noise(_Batch(real, fake, labels), state, config, progress)
     g_figures = _generator_step(state, seen, config)
     if state.average is not None:
         _update_average(state, config.generator.ema_half_life)
     d_loss, *d_rest, d_norm = d_figures
     g_loss, g_norm = g_figures
-    return torch.stack([d_loss, g_loss, *d_rest, d_norm, g_norm])
+    seen_closer = _look(state, real, fake, config) if look else []
+    return torch.stack([d_loss, g_loss, *d_rest, d_norm, g_norm, *seen_closer])
+
+
+@torch.no_grad()
+def _look(state: TrainState, real: Tensor, fake: Tensor, config: RunConfig) -> list[Tensor]:
+    """Return :data:`LOOK_FIGURES`; draws no random number, so that a look changes no training."""
+    assert fake.grad is not None
+    # The loss is a mean over fakes: times their number, this is what one fake is told.
+    told = len(fake) * fake.grad[:_LOOKED_AT].flatten(1).norm(dim=1).mean()
+    real, fake = real[:_LOOKED_AT], fake[:_LOOKED_AT]
+    return [
+        told,
+        _diversity(real),
+        _diversity(fake),
+        _saturation(real, config),
+        _saturation(fake, config),
+        _average_distance(state).to(fake.device),
+    ]
+
+
+def _diversity(images: Tensor) -> Tensor:
+    """Return the mean distance of images that are neighbours in a batch."""
+    distances: Tensor = (images - images.roll(1, 0)).flatten(1).norm(dim=1)
+    return distances.mean()
+
+
+def _average_distance(state: TrainState) -> Tensor:
+    """Return how far G is from its average, relative to the average's length; 0 without one."""
+    if state.average is None:
+        return torch.zeros(())
+    averaged: list[Tensor] = [weight.detach() for weight in state.average.parameters()]
+    live: list[Tensor] = [weight.detach() for weight in state.generator.parameters()]
+    apart = torch.nn.utils.get_total_norm(torch._foreach_sub(averaged, live))
+    return apart / torch.nn.utils.get_total_norm(averaged)
+
+
+def _saturation(images: Tensor, config: RunConfig) -> Tensor:
+    """Return the share of pixels within 1 % of an end of the pixel range or beyond; 0 of points."""
+    if config.data.is_points:
+        return torch.zeros((), device=images.device)
+    low, high = PIXEL_RANGES[config.data.pixel_range]
+    margin = (high - low) / 100
+    inside = (images > low + margin) & (images < high - margin)
+    return 1 - inside.float().mean()
 
 
 def _draw_fakes(state: TrainState, labels: Tensor | None, count: int, config: RunConfig) -> Tensor:

@@ -29,7 +29,17 @@ from PIL import Image
 
 import gancli.recipes
 
-COMMANDS = ["train", "sample", "show", "animate", "evaluate", "plot", "compare", "recipes"]
+COMMANDS = [
+    "train",
+    "sample",
+    "show",
+    "animate",
+    "evaluate",
+    "plot",
+    "compare",
+    "doctor",
+    "recipes",
+]
 RUN = Path("checkpoints/a")
 
 # Runs the command after all, but fails when anything asks for torch.
@@ -128,6 +138,8 @@ JSON = {
     "train --dry-run": ["config", "total_steps"],
     "show": ["runs"],
     "show a": ["config", "last_log", "path", "run", "status", "status_file", "step"],
+    "doctor": ["run", "healthy", "findings", "steps", "epoch"],
+    "doctor a": ["run", "healthy", "findings", "steps", "epoch"],
     "sample": ["count", "path", "run", "step"],
     "animate": ["films", "run"],
     "recipes": ["recipes"],
@@ -138,6 +150,7 @@ JSON_FAILURES = {
     "train --steps many": ("UsageError", 2),
     "train --digit 1 --data nowhere": ("DataError", 3),
     "show nothing": ("CheckpointError", 4),
+    "doctor nothing": ("CheckpointError", 4),
     "sample nothing": ("CheckpointError", 4),
     "sample a --out missing/x.png": ("StorageError", 7),
     "animate a --fps 0": ("ConfigError", 2),

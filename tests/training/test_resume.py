@@ -190,6 +190,11 @@ def test_the_log_tells_every_interval_once(tiny_run: RunDirectory) -> None:
         assert 0 <= record["d_accuracy_fake"] <= 1
         assert record["d_gradient_norm"] > 0
         assert record["g_gradient_norm"] > 0
+        assert record["g_output_gradient_norm"] > 0
+        assert 0 < record["diversity_real"] < 16 > record["diversity_fake"] > 0
+        assert 0 <= record["saturation_real"] <= 1
+        assert 0 <= record["saturation_fake"] <= 1
+        assert record["average_distance"] > 0
 
 
 def test_schedules_keep_their_full_length(
@@ -197,9 +202,9 @@ def test_schedules_keep_their_full_length(
 ) -> None:
     progress: list[float] = []
 
-    def noting(*arguments: Any) -> torch.Tensor:
+    def noting(*arguments: Any, look: bool) -> torch.Tensor:
         progress.append(arguments[-1])
-        return train_step(*arguments)
+        return train_step(*arguments, look=look)
 
     monkeypatch.setattr(loop, "train_step", noting)
     train_run(tiny_config(), Path("run"), observer=StopAfter(5))

@@ -17,7 +17,7 @@ from gancli.config import RunConfig
 from gancli.errors import TrainingError
 from gancli.latents import draw_latents
 from gancli.losses import LOSSES
-from gancli.training.state import FIGURES, TrainState, create
+from gancli.training.state import FIGURES, STEP_FIGURES, TrainState, create
 from gancli.training.step import cosine, train_step
 
 CPU = torch.device("cpu")
@@ -69,7 +69,7 @@ def train_by_the_book(
         spread = config.discriminator.input_noise * (1 - progress)
         return images + spread * torch.randn(images.shape, generator=random) if spread else images
 
-    latents, whole = draw_latents(8, config.latent, random), real
+    latents, whole, start = draw_latents(8, config.latent, random), real, weights(generator)
     fake = generator(latents, labels).detach()
     real, fake = noisy(whole), noisy(fake)
     real_logits, fake_logits = discriminator(real, labels), discriminator(fake, labels)
@@ -84,8 +84,10 @@ def train_by_the_book(
     d_norm = descend(loss, discriminator, cosine(0.5, 0.5, progress))
     if not config.training.reuse_fakes:
         latents = draw_latents(8, config.latent, random)
-    real, fake = noisy(whole), noisy(generator(latents, labels))
+    drawn = generator(latents, labels)
+    real, fake = noisy(whole), noisy(drawn)
     g_loss = game.generator(discriminator(fake, labels), discriminator(real, labels))
+    (told,) = torch.autograd.grad(g_loss, drawn, retain_graph=True)
     g_norm = descend(g_loss, generator, 0.25)
     right_real, right_fake = real_logits > 0, fake_logits < 0
     if config.loss.name == "relativistic":  # each pair is judged as one
@@ -103,7 +105,25 @@ def train_by_the_book(
         "d_output_fake": torch.sigmoid(fake_logits).mean().item(),
         "d_gradient_norm": d_norm,
         "g_gradient_norm": g_norm,
+        "g_output_gradient_norm": sum(8 * image.norm().item() for image in told) / 8,
+        "diversity_real": neighbours_apart(whole),
+        "diversity_fake": neighbours_apart(drawn.detach()),
+        "saturation_real": at_the_ends(whole),
+        "saturation_fake": at_the_ends(drawn),
+        # After one step the average lies halfway between the first weights and those of now.
+        "average_distance": ((start - weights(generator)) / 2).norm().item()
+        / ((start + weights(generator)) / 2).norm().item(),
     }
+
+
+def neighbours_apart(images: Tensor) -> float:
+    return sum(math.dist(images[i].flatten(), images[i - 1].flatten()) for i in range(8)) / 8
+
+
+def at_the_ends(images: Tensor) -> float:
+    """How many of the pixels lie within 1 % of the range's length of -1 or 1."""
+    pixels = images.flatten().tolist()
+    return sum(abs(pixel) >= 0.98 for pixel in pixels) / len(pixels)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +157,43 @@ def test_a_step_does_what_the_book_says(tiny_config: TinyConfig, changes: dict[s
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
         assert not torch.equal(one, weights(getattr(create(config, CPU), name)))
     assert torch.equal(ours.random.get_state(), theirs.random.get_state())
+
+
+@pytest.mark.parametrize("changes", [{}, {"training.unrolled_steps": 2}, {"loss.r2": 1.0}], ids=str)
+def test_a_look_changes_nothing(tiny_config: TinyConfig, changes: dict[str, Any]) -> None:
+    config = resolved(tiny_config, changes)
+    looking, blind = create(config, CPU), create(config, CPU)
+    for seed in range(3):
+        figures = train_step(looking, batches(seed=seed), config, 0.0, look=True)
+        fewer = train_step(blind, batches(seed=seed), config, 0.0, look=False)
+        assert torch.equal(figures[: len(STEP_FIGURES)], fewer)
+        assert len(figures) == len(FIGURES) > len(fewer)
+    assert torch.equal(weights(looking.generator), weights(blind.generator))
+    assert torch.equal(weights(looking.discriminator), weights(blind.discriminator))
+    assert torch.equal(looking.random.get_state(), blind.random.get_state())
+
+
+@pytest.mark.parametrize(
+    ("pixel_range", "last", "share"),
+    [("signed", "sigmoid", 0), ("unit", "sigmoid", 0), ("raw", "sigmoid", 1), ("unit", "relu", 1)],
+)
+def test_saturation_is_of_the_range_that_d_sees(
+    tiny_config: TinyConfig, pixel_range: str, last: str, share: float
+) -> None:
+    """A generator whose weights are next to zero draws sigmoid(0) = 0.5, or relu(0) = 0."""
+    changes = {"data.pixel_range": pixel_range, "generator.layers": ["dense 64", last]}
+    config = resolved(tiny_config, {**changes, "generator.init": "normal 1e-9"})
+    figures = train_step(create(config, CPU), batches(), config, 0.0)
+    named = dict(zip(FIGURES, figures.tolist(), strict=True))
+    assert named["saturation_fake"] == share
+    assert named["diversity_fake"] == pytest.approx(0, abs=1e-5)
+    assert named["diversity_real"] > 1
+
+
+def test_without_an_average_nothing_is_apart_from_it(tiny_config: TinyConfig) -> None:
+    config = resolved(tiny_config, {"generator.ema_half_life": 0})
+    figures = train_step(create(config, CPU), batches(), config, 0.0)
+    assert figures[FIGURES.index("average_distance")] == 0
 
 
 def test_d_learns_as_often_as_asked(tiny_config: TinyConfig) -> None:
