@@ -115,6 +115,7 @@ def load(
     *,
     runs_dir: str | Path = "checkpoints",
     device: str = "cpu",
+    weights: str = "last",
 ) -> Trained:
     """Load the generator of a run, by name or path, or of one checkpoint file.
 
@@ -122,6 +123,7 @@ def load(
         name: a run's name or folder, or a ``.safetensors`` file; None is the newest run.
         runs_dir: where runs are looked for by name.
         device: a torch device.
+        weights: ``last``, or ``best`` by a run's quick scores.
 
     Raises:
         CheckpointError: no such run, none of its checkpoints is whole, or weights are no numbers.
@@ -132,6 +134,14 @@ def load(
         run = RunDirectory(folder)
         return _trained(checkpoints.load(path), run if run.exists() else None, device)
     run = find_run(None if name is None else str(name), Path(runs_dir))
+    if weights == "best":
+        path = checkpoints.best_path(run.path)
+        if not path.exists():
+            raise CheckpointError(
+                f"{run.path} has no best weights: it was trained without quick scores; start it "
+                "with --score-every 1, or take --weights last"
+            )
+        return _trained(checkpoints.load(path), run, device)
     failure: CheckpointError | None = None
     for path in checkpoints.states(run.path):
         try:

@@ -14,6 +14,7 @@ from gancli.cli.options import (
     QuietOption,
     RunArgument,
     RunsDirOption,
+    WeightsOption,
     parse_numbers,
     parse_pair,
     runs_dir_words,
@@ -43,6 +44,7 @@ def sample(
     out: Annotated[Path | None, typer.Option(help="Where to: .png, .npz or .idx.")] = None,
     runs_dir: RunsDirOption = runs.DEFAULT_RUNS_DIR,
     device: DeviceOption = "auto",
+    weights: WeightsOption = "last",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -65,6 +67,7 @@ def sample(
         out=out,
         runs_dir=runs_dir,
         device=device,
+        weights=weights,
     )
     output.say(f"drew {made.count:,} samples of {made.run} (step {made.step:,})")
     output.next("gancli", "evaluate", *([run] if run else []), *runs_dir_words(runs_dir))

@@ -38,6 +38,12 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def at(self, indices: Tensor) -> ImageSet:
+        """Return the images at indices, int64 [n]."""
+        return ImageSet(
+            self.images[indices], self.labels if self.labels is None else self.labels[indices]
+        )
+
     def of_class(self, label: int) -> ImageSet:
         """Return the images of one class.
 

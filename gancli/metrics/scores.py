@@ -70,6 +70,9 @@ _OVERLAP: dict[str, tuple[str, Better]] = {
     ),
 }
 CHUNK = 1_000
+# How much is scored: all; the judge's view and one distance; the course of a training.
+Extent = Literal["full", "quick", "course"]
+COURSE_IMAGES = 1_000
 # Score cards of different seeds share no image as long as they draw no more than this.
 SEEDS_A_CARD = 1_000_000
 
@@ -147,8 +150,8 @@ class Seen:
 
     Attributes:
         judged: what the judge says of them.
-        random: float64 [n, 64], the features of a random network; empty when in a hurry.
-        pixels: uint8 [n, channels, height, width], themselves; empty when in a hurry.
+        random: float64 [n, 64], the features of a random network; empty unless all is scored.
+        pixels: uint8 [n, channels, height, width], themselves; empty unless all is scored.
     """
 
     judged: Judged
@@ -156,10 +159,10 @@ class Seen:
     pixels: Tensor
 
     @classmethod
-    def of(cls, images: Tensor, judge: Judge, quick: bool) -> Seen:
+    def of(cls, images: Tensor, judge: Judge, extent: Extent) -> Seen:
         """Look at uint8 images [n, channels, height, width]."""
         said = judged(images, judge)
-        if quick:
+        if extent != "full":
             return cls(said, said.features[:, :0], images[:, :0])
         return cls(said, random_features(images), images)
 
@@ -248,7 +251,7 @@ def score(
     samples: int = 10_000,
     seed: int = 0,
     appointed: Appointed | None = None,
-    quick: bool = False,
+    extent: Extent = "full",
     on_progress: Progress | None = None,
 ) -> ScoreCard:
     """Score a generator against held-out real images.
@@ -269,7 +272,9 @@ def score(
             more, of further seeds.
         seed: another seed scores other fakes, against other random real images.
         appointed: the judge; by default :func:`gancli.metrics.judge.appoint` chooses.
-        quick: only what the judge says and the Frechet distance in its features.
+        extent: ``quick`` leaves it at what the judge says and the Frechet distance in its
+            features; ``course`` adds precision, recall, density and coverage, all of one draw of at
+            most 1,000 fakes against as many random held-out images.
         on_progress: called after every chunk with the images drawn and the images in all.
 
     Raises:
@@ -277,8 +282,13 @@ def score(
         CheckpointError: the judge's weights are damaged.
     """
     train, real, reference = _held_out(splits, digit)
+    if extent == "course" and len(real) > COURSE_IMAGES:
+        chosen = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
+        real = real.at(chosen[:COURSE_IMAGES])
     count = min(len(real), len(train))
-    draws = 1 if digit is None else DRAWS
+    draws = DRAWS if digit is not None and extent != "course" else 1
+    if extent == "course":
+        samples = count
     if samples < count:
         raise DataError(
             f"{samples:,} samples are too few to compare with {count:,} real images; "
@@ -287,7 +297,7 @@ def score(
     appointed = appointed or appoint(splits)
 
     def look(images: Tensor) -> Seen:
-        return Seen.of(images, appointed.judge, quick)
+        return Seen.of(images, appointed.judge, extent)
 
     fakes, asked = _draw_and_look(draw, look, seed, max(samples, draws * count), on_progress)
     generator = torch.Generator().manual_seed(seed)
@@ -307,19 +317,19 @@ def score(
         figures.append(_label_accuracy(*hits, seed))
     if digit is None and asked is None:
         figures.append(_judge_confidence(shown.judged, held_out.judged, seed))
-    for kind in KINDS[:1] if quick else KINDS:
+    for kind in KINDS if extent == "full" else KINDS[:1]:
         sides = Sides.of(kind, fake_draws, real_draws, held_out, reference, seed)
         figures.append(_frechet(sides))
-        if not quick and count >= 4:
+        if extent == "full" and count >= 4:
             figures.append(_kernel(sides))
-        if not quick and kind == "judge" and count > COVERAGE_K:
+        if extent != "quick" and kind == "judge" and count > COVERAGE_K:
             figures += _overlap(sides)
-    if not quick:
+    if extent == "full":
         figures.append(_entropy(shown.judged, held_out.judged, seed))
         if knows and digit is None:
             figures.append(_inception_style(shown.judged, held_out.judged, seed))
         figures += _memorisation(fake_draws[0].pixels, held_out.pixels, train, seed)
-    if knows and digit is None:
+    if knows and digit is None and extent != "course":
         figures += _class_balance(shown.judged, held_out.judged, train, seed)
     return ScoreCard(
         tuple(figures),

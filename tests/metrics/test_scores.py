@@ -245,7 +245,7 @@ def test_a_shift_is_seen_in_every_kind_of_features(
 def test_a_quick_card_agrees_with_the_whole(small: data.DataSplits, others: data.ImageSet) -> None:
     draw = real_as_fake(others, conditional=True)
     whole = score(draw, small, digit=None, samples=1_000)
-    quick = score(draw, small, digit=None, samples=1_000, quick=True)
+    quick = score(draw, small, digit=None, samples=1_000, extent="quick")
     assert names(quick) == [
         "label_accuracy",
         "frechet_distance_judge",
