@@ -311,6 +311,7 @@ def evaluate(
     device: str = "auto",
     judge: str | Path | None = None,
     quick: bool = False,
+    cas: bool = False,
     on_progress: Any = None,
 ) -> ScoreCard:
     """Judge a run beside held-out real images, and write the scores into the run directory.
@@ -323,6 +324,7 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         judge: weights that :func:`judge` wrote; by default the judge of the data, if there is one.
         quick: only what the judge says and the Frechet distance in its features.
+        cas: also train a classifier on fakes and one on real images, and test both: minutes.
         on_progress: called with (images done, images in all).
 
     Raises:
@@ -333,7 +335,13 @@ def evaluate(
     trained = load(name, runs_dir=runs_dir, device=device)
     weights = None if judge is None else Path(judge)
     return scoring.evaluate(
-        trained, samples=samples, seed=seed, judge=weights, quick=quick, on_progress=on_progress
+        trained,
+        samples=samples,
+        seed=seed,
+        judge=weights,
+        quick=quick,
+        cas=cas,
+        on_progress=on_progress,
     )
 
 

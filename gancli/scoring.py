@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 from torch import Tensor
 
 import gancli
-from gancli import data, files
+from gancli import files
 from gancli.data.synthetic import targets
-from gancli.errors import ConfigError, DataError, memory_advice
+from gancli.errors import ConfigError, memory_advice
 from gancli.metrics import Progress, ScoreCard, score, score_modes
 from gancli.metrics.judge import appoint
+from gancli.metrics.memorisation import Pairs
+from gancli.metrics.scores import CLOSEST_PAIRS
+from gancli.metrics.usefulness import score_usefulness
+from gancli.pictures.grid import save_png
+from gancli.pictures.pairs import Band, draw_bands
 from gancli.sampling import Trained
 
 
@@ -23,11 +29,13 @@ def evaluate(
     seed: int = 0,
     judge: Path | None = None,
     quick: bool = False,
+    cas: bool = False,
     on_progress: Progress | None = None,
 ) -> ScoreCard:
     """Score a generator beside held-out real images of the data it was trained on.
 
-    The scores are also written into the run directory, if the generator lies in one.
+    The scores are also written into the run directory, if the generator lies in one, and so is a
+    picture of the fakes nearest to a training image, where they were looked for.
 
     Args:
         trained: the generator.
@@ -35,11 +43,15 @@ def evaluate(
         seed: of the samples and of the choice of real images.
         judge: weights of a judge to be asked instead of the one :func:`appoint` chooses.
         quick: only what the judge says and the Frechet distance in its features.
-        on_progress: called with the images drawn and the images in all.
+        cas: also train two classifiers, on fakes and on real images; see
+            :mod:`gancli.metrics.usefulness`.
+        on_progress: called with the images drawn and the images in all; of ``cas`` also with the
+            steps of a training and the steps in all.
 
     Raises:
         CheckpointError: the judge's weights are missing, damaged, or of other classes.
-        ConfigError: the number of samples or the seed is out of range.
+        ConfigError: the number of samples or the seed is out of range, or ``cas`` is asked of a
+            generator without labels.
         DataError: the data are gone or changed, have nothing held out, or ``samples`` is too few.
         StorageError: the scores cannot be written.
     """
@@ -47,19 +59,9 @@ def evaluate(
         raise ConfigError(f"-n {samples} is out of range: it must be 1 to 1,000,000")
     if not 0 <= seed <= 1_000_000:
         raise ConfigError(f"--seed {seed} is out of range: it must be 0 to 1,000,000")
-    wanted = trained.config.data
-    splits = data.load(
-        wanted.source,
-        image_size=wanted.image_size,
-        channels=wanted.channels,
-        holdout=wanted.holdout,
-    )
-    chosen = splits.train if wanted.digit is None else splits.train.of_class(wanted.digit)
-    if chosen.fingerprint() != trained.data_fingerprint:
-        raise DataError(
-            f"{wanted.source} does not hold the data that {trained.name} was trained on "
-            "(the fingerprint differs); put the old data back, or train anew"
-        )
+    if cas:
+        _check_labels(trained)
+    wanted, splits = trained.config.data, trained.splits()
 
     def draw(seeds: range) -> tuple[Tensor, Tensor | None]:
         return trained.sample(seeds), trained.labels(seeds)
@@ -86,6 +88,13 @@ def evaluate(
                 quick=quick,
                 on_progress=on_progress,
             )
+        if cas:
+            useful = score_usefulness(draw, splits, seed=seed, on_progress=on_progress)
+            card = dataclasses.replace(card, figures=(*card.figures, *useful))
+    picture = closest_path(trained, card)
+    if picture is not None:
+        files.make_folder(picture.parent)
+        _draw_closest(trained, card, picture)
     if trained.run is not None:
         files.write_text(
             trained.run.scores_path, json.dumps(as_dict(trained, card), indent=2) + "\n"
@@ -93,13 +102,68 @@ def evaluate(
     return card
 
 
+def _check_labels(trained: Trained) -> None:
+    """Refuse to train a classifier on fakes that nobody can label."""
+    wanted = trained.config.data
+    if targets(wanted.source) is not None:
+        raise ConfigError(
+            f"--cas: the modes of {wanted.source} are known and counted without a classifier; "
+            "leave --cas out"
+        )
+    if trained.generator.classes:
+        return
+    if wanted.digit is not None:
+        reason = f"{trained.name} draws the digit {wanted.digit} alone; train one without --digit"
+    elif wanted.classes:
+        reason = f"{trained.name} was trained without labels; train one without --unconditional"
+    else:
+        reason = (
+            f"the data of {trained.name} have no labels; train on data that have, such as pictures "
+            "in a subfolder a class"
+        )
+    raise ConfigError(f"--cas needs a generator that is told which class to draw: {reason}")
+
+
+def closest_path(trained: Trained, card: ScoreCard) -> Path | None:
+    """Return where the picture of the closest pairs lies; None of a quick card or a lone file."""
+    if trained.run is None or card.closest is None:
+        return None
+    return trained.run.plots / "closest-pairs.png"
+
+
+def _draw_closest(trained: Trained, card: ScoreCard, path: Path) -> None:
+    assert card.closest is not None
+    fakes, real = card.closest
+    below = "above the training image nearest to each, and how far it is"
+    bands = [
+        _band(
+            fakes, f"The {len(fakes.images)} of {fakes.among:,} fakes that come closest, {below}"
+        ),
+        _band(real, f"The same of {real.among:,} real images that were not trained on"),
+    ]
+    about = {
+        "run": trained.name,
+        "step": str(trained.step),
+        "distance": "Euclidean, over pixels from 0 to 1",
+        "version": gancli.__version__,
+    }
+    save_png(draw_bands(bands, CLOSEST_PAIRS), path, about)
+
+
+def _band(pairs: Pairs, title: str) -> Band:
+    notes = [f"{distance:.2f}" for distance in pairs.distances.tolist()]
+    return Band(title, pairs.images.numpy(), pairs.train.numpy(), notes)
+
+
 def as_dict(trained: Trained, card: ScoreCard) -> dict[str, object]:
     """Return a score card with what it is of, fit for JSON."""
+    picture = closest_path(trained, card)
     return {
         "run": trained.name,
         "checkpoint": str(trained.checkpoint),
         "step": trained.step,
         "epoch": trained.epoch,
         "version": gancli.__version__,
+        "closest_pairs": None if picture is None else str(picture),
         **card.as_dict(),
     }

@@ -36,6 +36,10 @@ def evaluate(
         bool,
         typer.Option("--quick", help="Only the judge's view and its Frechet distance: seconds."),
     ] = False,
+    cas: Annotated[
+        bool,
+        typer.Option("--cas", help="Also train a classifier on fakes, one on real: minutes."),
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,13 +53,16 @@ def evaluate(
 
     trained = api.load(run, runs_dir=runs_dir, device=device)
     fetch_data(trained.config.data.source, output)
-    with counting(output, "samples") as on_progress:
+    if cas:
+        output.say("two classifiers will be trained, which takes about a minute each ...")
+    with counting(output, "samples, then classifiers" if cas else "samples") as on_progress:
         card = scoring.evaluate(
             trained,
             samples=samples,
             seed=seed,
             judge=judge,
             quick=quick,
+            cas=cas,
             on_progress=on_progress,
         )
     wide = max(len(figure.name) for figure in card.figures)
@@ -71,6 +78,9 @@ def evaluate(
         if wanted.classes and not card.judge_knows_classes:
             words = shlex.join(["gancli", "judge", *data_words(wanted), "--network", "cnn"])
             output.say(f"for figures of the classes, train a judge of these data: {words}")
+    picture = scoring.closest_path(trained, card)
+    if picture is not None:
+        output.say(f"the fakes closest to training images, beside them: {picture}")
     output.next("gancli", "sample", run or trained.name, *runs_dir_words(runs_dir))
     path = trained.run.scores_path if trained.run else None
     output.result(path, scoring.as_dict(trained, card))
