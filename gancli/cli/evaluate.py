@@ -54,7 +54,7 @@ def evaluate(
     trained = api.load(run, runs_dir=runs_dir, device=device)
     fetch_data(trained.config.data.source, output)
     if cas:
-        output.say("two classifiers will be trained, which takes about a minute each ...")
+        output.say("--cas trains two classifiers, which takes about a minute each")
     with counting(output, "samples, then classifiers" if cas else "samples") as on_progress:
         card = scoring.evaluate(
             trained,
