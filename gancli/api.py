@@ -203,6 +203,7 @@ def sample(
     digit: int | None = None,
     truncation: float = 1.0,
     interpolate: tuple[int, int] | None = None,
+    real: bool = False,
     out: str | Path | None = None,
     runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
     device: str = "auto",
@@ -219,6 +220,7 @@ def sample(
         digit: the class to draw, of a conditional generator.
         truncation: latents are multiplied by this, 0 to 2.
         interpolate: draw ``n`` images on the way between two seeds instead.
+        real: write real images that were not trained on instead; ``seeds`` are their numbers.
         out: where to; ``.png``, ``.npz`` or ``.idx``, or a folder with ``separate``.
         runs_dir: where runs lie.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
@@ -237,6 +239,8 @@ def sample(
         raise ConfigError(f"-n {n} contradicts --seeds, which are {len(seeds)}; give one of them")
     if seeds is not None and interpolate is not None:
         raise ConfigError("--interpolate takes its two seeds itself; leave --seeds out")
+    if real and (interpolate is not None or truncation != 1):
+        raise ConfigError("--real draws nothing; leave --interpolate and --truncation out")
     if seeds is not None and not seeds:
         raise ConfigError("--seeds names no seed")
     if grid is not None and min(grid) < 1:
@@ -248,10 +252,12 @@ def sample(
     from gancli import export  # noqa: PLC0415 - imports torch
 
     trained = load(name, runs_dir=runs_dir, device=device, weights=weights)
-    classes = trained.generator.classes
+    held_out = export.real_images(trained, digit) if real else None
+    classes = 0 if real else trained.generator.classes
     if grid is None and classes and digit is None and interpolate is None and n is None:
         grid = (8, min(classes, 16)) if seeds is None else None
-    count = n or (grid[0] * grid[1] if grid else 10 if interpolate else DEFAULT_SAMPLES)
+    usual = DEFAULT_SAMPLES if held_out is None else min(DEFAULT_SAMPLES, len(held_out))
+    count = n or (grid[0] * grid[1] if grid else 10 if interpolate else usual)
     wanted = export.Wanted(
         trained,
         seeds if seeds is not None else range(count),
@@ -259,6 +265,7 @@ def sample(
         truncation=truncation,
         interpolate=interpolate,
         count=count if seeds is None else len(seeds),
+        real=held_out,
     )
     path = export.write(wanted, None if out is None else Path(out), separate, grid)
     return Samples(path, wanted.count, trained.name, trained.step)
@@ -317,6 +324,7 @@ def evaluate(
     judge: str | Path | None = None,
     quick: bool = False,
     weights: str = "last",
+    cas: bool = False,
     on_progress: Any = None,
 ) -> ScoreCard:
     """Judge a run beside held-out real images, and write the scores into the run directory.
@@ -330,6 +338,7 @@ def evaluate(
         judge: weights that :func:`judge` wrote; by default the judge of the data, if there is one.
         quick: only what the judge says and the Frechet distance in its features.
         weights: one of :data:`WEIGHTS`.
+        cas: also train a classifier on fakes and one on real images, and test both: minutes.
         on_progress: called with (images done, images in all).
 
     Raises:
@@ -344,6 +353,7 @@ def evaluate(
         seed=seed,
         judge=None if judge is None else Path(judge),
         quick=quick,
+        cas=cas,
         on_progress=on_progress,
     )
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gancli import checkpoints
+from gancli import checkpoints, data
 from gancli.config import RunConfig
-from gancli.errors import CheckpointError, ConfigError
+from gancli.data import DataSplits
+from gancli.errors import CheckpointError, ConfigError, DataError
 from gancli.latents import latents_of_seeds, slerp
 from gancli.networks import Generator, build_generator, place
 from gancli.runs import RunDirectory, find_run
@@ -47,6 +48,27 @@ class Trained:
     def name(self) -> str:
         """The run's name, or that of the checkpoint file."""
         return self.run.name if self.run else self.checkpoint.stem
+
+    def splits(self) -> DataSplits:
+        """Load the data it was trained on, all classes of them.
+
+        Raises:
+            DataError: they are gone, or have changed since.
+        """
+        wanted = self.config.data
+        splits = data.load(
+            wanted.source,
+            image_size=wanted.image_size,
+            channels=wanted.channels,
+            holdout=wanted.holdout,
+        )
+        chosen = splits.train if wanted.digit is None else splits.train.of_class(wanted.digit)
+        if chosen.fingerprint() != self.data_fingerprint:
+            raise DataError(
+                f"{wanted.source} does not hold the data that {self.name} was trained on "
+                "(the fingerprint differs); put the old data back, or train anew"
+            )
+        return splits
 
     def labels(self, seeds: Sequence[int], digit: int | None = None) -> Tensor | None:
         """Return the label each seed is drawn with: ``digit``, or the classes in turn.

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 import gancli
-from gancli import checkpoints, data, files
-from gancli.data import DataSplits, ImageSet
-from gancli.data.synthetic import Targets, targets
-from gancli.errors import CheckpointError, ConfigError, DataError, memory_advice
+from gancli import checkpoints, files
+from gancli.data import DataSplits
+from gancli.data.synthetic import targets
+from gancli.errors import CheckpointError, ConfigError, memory_advice
 from gancli.metrics import Draw, Progress, ScoreCard, score, score_modes
-from gancli.metrics.judge import Appointed, appoint
-from gancli.metrics.scores import COURSE_IMAGES, Extent
+from gancli.metrics.judge import appoint
+from gancli.metrics.memorisation import Pairs
+from gancli.metrics.scores import CLOSEST_PAIRS, COURSE_IMAGES, Extent
+from gancli.metrics.usefulness import score_usefulness
+from gancli.pictures.grid import save_png
+from gancli.pictures.pairs import Band, draw_bands
 from gancli.runs import RunDirectory
 from gancli.sampling import Trained, load
 
@@ -30,11 +32,13 @@ def evaluate(
     seed: int = 0,
     judge: Path | None = None,
     quick: bool = False,
+    cas: bool = False,
     on_progress: Progress | None = None,
 ) -> ScoreCard:
     """Score a generator beside held-out real images of the data it was trained on.
 
-    The scores are also written into the run directory, if the generator lies in one.
+    The scores are also written into the run directory, if the generator lies in one, and so is a
+    picture of the fakes nearest to a training image, where they were looked for.
 
     Args:
         trained: the generator.
@@ -42,11 +46,15 @@ def evaluate(
         seed: of the samples and of the choice of real images.
         judge: weights of a judge to be asked instead of the one :func:`appoint` chooses.
         quick: only what the judge says and the Frechet distance in its features.
-        on_progress: called with the images drawn and the images in all.
+        cas: also train two classifiers, on fakes and on real images; see
+            :mod:`gancli.metrics.usefulness`.
+        on_progress: called with the images drawn and the images in all; of ``cas`` also with the
+            steps of a training and the steps in all.
 
     Raises:
         CheckpointError: the judge's weights are missing, damaged, or of other classes.
-        ConfigError: the number of samples or the seed is out of range.
+        ConfigError: the number of samples or the seed is out of range, or ``cas`` is asked of a
+            generator without labels.
         DataError: the data are gone or changed, have nothing held out, or ``samples`` is too few.
         StorageError: the scores cannot be written.
     """
@@ -54,9 +62,20 @@ def evaluate(
         raise ConfigError(f"-n {samples} is out of range: it must be 1 to 1,000,000")
     if not 0 <= seed <= 1_000_000:
         raise ConfigError(f"--seed {seed} is out of range: it must be 0 to 1,000,000")
-    score_of = _scoring_of(trained, judge)
+    if cas:
+        _check_labels(trained)
+    splits = trained.splits()
     with memory_advice("score fewer samples (-n)"):
-        card = score_of(trained, samples, seed, "quick" if quick else "full", on_progress)
+        card = _card(
+            trained, splits, judge, samples, seed, "quick" if quick else "full", on_progress
+        )
+        if cas:
+            useful = score_usefulness(_draw_of(trained), splits, seed=seed, on_progress=on_progress)
+            card = dataclasses.replace(card, figures=(*card.figures, *useful))
+    picture = closest_path(trained, card)
+    if picture is not None:
+        files.make_folder(picture.parent)
+        _draw_closest(trained, card, picture)
     if trained.run is not None:
         files.write_text(
             trained.run.scores_path, json.dumps(as_dict(trained, card), indent=2) + "\n"
@@ -132,13 +151,13 @@ def history(
             f"{run.path} has kept no generators (snapshots), so it has no history yet; train it "
             f"further: gancli train --resume {run.name}"
         )
-    score_of = _scoring_of(load(paths[0], device=device), judge)
+    splits = load(paths[0], device=device).splits()
     steps, epochs, cards = [], [], []
     for number, path in enumerate(paths, start=1):
         trained = load(path, device=device)
         steps.append(trained.step)
         epochs.append(trained.epoch)
-        cards.append(score_of(trained, COURSE_IMAGES, seed, "course", None))
+        cards.append(_card(trained, splits, judge, COURSE_IMAGES, seed, "course", None))
         if on_progress is not None:
             on_progress(number, len(paths))
     found = History(run, run.history_path, tuple(steps), tuple(epochs), tuple(cards))
@@ -146,65 +165,31 @@ def history(
     return found
 
 
-# What scores a generator: with a number of samples, a seed, an extent and whom to tell.
-_Score = Callable[[Trained, int, int, Extent, Progress | None], ScoreCard]
-
-
-def _scoring_of(trained: Trained, judge: Path | None) -> _Score:
-    """Load the data that a generator was trained on, and return what scores generators of them."""
-    wanted = trained.config.data
-    splits = data.load(
-        wanted.source,
-        image_size=wanted.image_size,
-        channels=wanted.channels,
-        holdout=wanted.holdout,
-    )
-    chosen = splits.train if wanted.digit is None else splits.train.of_class(wanted.digit)
-    if chosen.fingerprint() != trained.data_fingerprint:
-        raise DataError(
-            f"{wanted.source} does not hold the data that {trained.name} was trained on "
-            "(the fingerprint differs); put the old data back, or train anew"
-        )
+def _card(
+    trained: Trained,
+    splits: DataSplits,
+    judge: Path | None,
+    samples: int,
+    seed: int,
+    extent: Extent,
+    on_progress: Progress | None,
+) -> ScoreCard:
+    """Score a generator in the way that its data ask for; of made data the extent is always all."""
+    wanted, draw = trained.config.data, _draw_of(trained)
     made, real = targets(wanted.source), splits.test
     if made is not None and real is not None:
         if judge is not None:
             raise ConfigError(f"--judge: the modes of {wanted.source} are known without one")
         if wanted.digit is not None:
             made, real = made.of_class(wanted.digit), real.of_class(wanted.digit)
-        return functools.partial(_score_made, made, real)
-    return functools.partial(_score_images, splits, appoint(splits, judge))
-
-
-def _score_made(
-    made: Targets,
-    real: ImageSet,
-    trained: Trained,
-    samples: int,
-    seed: int,
-    extent: Extent,  # all of it takes no time
-    on_progress: Progress | None,
-) -> ScoreCard:
-    return score_modes(
-        _draw_of(trained), made, real, samples=samples, seed=seed, on_progress=on_progress
-    )
-
-
-def _score_images(
-    splits: DataSplits,
-    appointed: Appointed,
-    trained: Trained,
-    samples: int,
-    seed: int,
-    extent: Extent,
-    on_progress: Progress | None,
-) -> ScoreCard:
+        return score_modes(draw, made, real, samples=samples, seed=seed, on_progress=on_progress)
     return score(
-        _draw_of(trained),
+        draw,
         splits,
-        digit=trained.config.data.digit,
+        digit=wanted.digit,
         samples=samples,
         seed=seed,
-        appointed=appointed,
+        appointed=appoint(splits, judge),
         extent=extent,
         on_progress=on_progress,
     )
@@ -217,13 +202,68 @@ def _draw_of(trained: Trained) -> Draw:
     return draw
 
 
+def _check_labels(trained: Trained) -> None:
+    """Refuse to train a classifier on fakes that nobody can label."""
+    wanted = trained.config.data
+    if targets(wanted.source) is not None:
+        raise ConfigError(
+            f"--cas: the modes of {wanted.source} are known and counted without a classifier; "
+            "leave --cas out"
+        )
+    if trained.generator.classes:
+        return
+    if wanted.digit is not None:
+        reason = f"{trained.name} draws the digit {wanted.digit} alone; train one without --digit"
+    elif wanted.classes:
+        reason = f"{trained.name} was trained without labels; train one without --unconditional"
+    else:
+        reason = (
+            f"the data of {trained.name} have no labels; train on data that have, such as pictures "
+            "in a subfolder a class"
+        )
+    raise ConfigError(f"--cas needs a generator that is told which class to draw: {reason}")
+
+
+def closest_path(trained: Trained, card: ScoreCard) -> Path | None:
+    """Return where the picture of the closest pairs lies; None of a quick card or a lone file."""
+    if trained.run is None or card.closest is None:
+        return None
+    return trained.run.plots / "closest-pairs.png"
+
+
+def _draw_closest(trained: Trained, card: ScoreCard, path: Path) -> None:
+    assert card.closest is not None
+    fakes, real = card.closest
+    below = "above the training image nearest to each, and how far it is"
+    bands = [
+        _band(
+            fakes, f"The {len(fakes.images)} of {fakes.among:,} fakes that come closest, {below}"
+        ),
+        _band(real, f"The same of {real.among:,} real images that were not trained on"),
+    ]
+    about = {
+        "run": trained.name,
+        "step": str(trained.step),
+        "distance": "Euclidean, over pixels from 0 to 1",
+        "version": gancli.__version__,
+    }
+    save_png(draw_bands(bands, CLOSEST_PAIRS), path, about)
+
+
+def _band(pairs: Pairs, title: str) -> Band:
+    notes = [f"{distance:.2f}" for distance in pairs.distances.tolist()]
+    return Band(title, pairs.images.numpy(), pairs.train.numpy(), notes)
+
+
 def as_dict(trained: Trained, card: ScoreCard) -> dict[str, object]:
     """Return a score card with what it is of, fit for JSON."""
+    picture = closest_path(trained, card)
     return {
         "run": trained.name,
         "checkpoint": str(trained.checkpoint),
         "step": trained.step,
         "epoch": trained.epoch,
         "version": gancli.__version__,
+        "closest_pairs": None if picture is None else str(picture),
         **card.as_dict(),
     }

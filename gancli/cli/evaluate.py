@@ -44,6 +44,10 @@ def evaluate(
         typer.Option("--history", help="Score every kept generator, and draw the course of it."),
     ] = False,
     weights: WeightsOption = "last",
+    cas: Annotated[
+        bool,
+        typer.Option("--cas", help="Also train a classifier on fakes, one on real: minutes."),
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,8 +58,9 @@ def evaluate(
     output = Output(as_json, quiet)
     output.say("loading torch, the judge and the data ...")
     if history:
-        if quick or weights != "last":
-            other = "--quick" if quick else "--weights"
+        others = {"--quick": quick, "--cas": cas, "--weights": weights != "last"}
+        if any(others.values()):
+            other = next(name for name, asked in others.items() if asked)
             raise ConfigError(f"--history scores all that was kept in one way; leave {other} out")
         _score_history(run, seed, runs_dir, device, judge, output)
         return
@@ -63,13 +68,16 @@ def evaluate(
 
     trained = api.load(run, runs_dir=runs_dir, device=device, weights=weights)
     fetch_data(trained.config.data.source, output)
-    with counting(output, "samples") as on_progress:
+    if cas:
+        output.say("--cas trains two classifiers, which takes about a minute each")
+    with counting(output, "samples, then classifiers" if cas else "samples") as on_progress:
         card = scoring.evaluate(
             trained,
             samples=samples,
             seed=seed,
             judge=judge,
             quick=quick,
+            cas=cas,
             on_progress=on_progress,
         )
     wide = max(len(figure.name) for figure in card.figures)
@@ -85,6 +93,9 @@ def evaluate(
         if wanted.classes and not card.judge_knows_classes:
             words = shlex.join(["gancli", "judge", *data_words(wanted), "--network", "cnn"])
             output.say(f"for figures of the classes, train a judge of these data: {words}")
+    picture = scoring.closest_path(trained, card)
+    if picture is not None:
+        output.say(f"the fakes closest to training images, beside them: {picture}")
     output.next("gancli", "sample", run or trained.name, *runs_dir_words(runs_dir))
     path = trained.run.scores_path if trained.run else None
     output.result(path, scoring.as_dict(trained, card))

@@ -83,6 +83,11 @@ class DataSplits:
     test: ImageSet | None
     classes: int
 
+    @property
+    def unseen(self) -> ImageSet | None:
+        """Real images that were not trained on: the test split, or else the holdout."""
+        return self.holdout if self.test is None else self.test
+
     def of_class(self, label: int) -> DataSplits:
         """Return the splits with the images of one class alone."""
         return DataSplits(

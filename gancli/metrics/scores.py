@@ -30,7 +30,14 @@ from gancli.metrics.intervals import (
 )
 from gancli.metrics.judge import Appointed, Judge, Judged, appoint, judged
 from gancli.metrics.kernel import SUBSETS, kernel_distances, subset_size
-from gancli.metrics.memorisation import NEAR_QUANTILE, copying_z, near_share, nearest
+from gancli.metrics.memorisation import (
+    NEAR_QUANTILE,
+    Pairs,
+    closest,
+    copying_z,
+    near_share,
+    nearest,
+)
 from gancli.metrics.neighbours import COVERAGE_K, PRECISION_K, Cloud, Overlap, overlap
 from gancli.metrics.random_features import random_features
 
@@ -73,6 +80,7 @@ CHUNK = 1_000
 # How much is scored: all; the judge's view and one distance; the course of a training.
 Extent = Literal["full", "quick", "course"]
 COURSE_IMAGES = 1_000
+CLOSEST_PAIRS = 12
 # Score cards of different seeds share no image as long as they draw no more than this.
 SEEDS_A_CARD = 1_000_000
 
@@ -120,6 +128,8 @@ class ScoreCard:
         judge: which judge it was and how often it is right, in plain words; None without one.
         judge_knows_classes: whether the judge tells the data's classes apart; else the figures
             that need that are left out.
+        closest: the fakes nearest to a training image beside it, and the same of the held-out
+            images; None of a quick card. Not part of what is compared or written.
     """
 
     figures: tuple[Figure, ...]
@@ -131,6 +141,7 @@ class ScoreCard:
     reference_images: int
     judge: str | None = None
     judge_knows_classes: bool = False
+    closest: tuple[Pairs, Pairs] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Figure:
         """Return a figure by its name; KeyError when it was left out."""
@@ -138,10 +149,9 @@ class ScoreCard:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, strings and finite numbers, fit for JSON."""
-        return {
-            **dataclasses.asdict(self),
-            "figures": [dataclasses.asdict(f) for f in self.figures],
-        }
+        content = dataclasses.asdict(dataclasses.replace(self, closest=None))
+        del content["closest"]
+        return {**content, "figures": list(content["figures"])}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -281,7 +291,7 @@ def score(
         DataError: nothing was held out, the class is unknown, or ``samples`` is too small.
         CheckpointError: the judge's weights are damaged.
     """
-    train, real, reference = _held_out(splits, digit)
+    train, real, reference = real_images(splits, digit)
     if extent == "course" and len(real) > COURSE_IMAGES:
         chosen = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
         real = real.at(chosen[:COURSE_IMAGES])
@@ -324,11 +334,18 @@ def score(
             figures.append(_kernel(sides))
         if extent != "quick" and kind == "judge" and count > COVERAGE_K:
             figures += _overlap(sides)
+    pairs = None
     if extent == "full":
         figures.append(_entropy(shown.judged, held_out.judged, seed))
         if knows and digit is None:
             figures.append(_inception_style(shown.judged, held_out.judged, seed))
-        figures += _memorisation(fake_draws[0].pixels, held_out.pixels, train, seed)
+        learned, pixels = _flat(train.images), (fake_draws[0].pixels, held_out.pixels)
+        fake_near, real_near = (nearest(_flat(images), learned) for images in pixels)
+        figures += _memorisation(fake_near.distances, real_near.distances, seed)
+        pairs = (
+            closest(pixels[0], train.images, fake_near, CLOSEST_PAIRS),
+            closest(pixels[1], train.images, real_near, CLOSEST_PAIRS),
+        )
     if knows and digit is None and extent != "course":
         figures += _class_balance(shown.judged, held_out.judged, train, seed)
     return ScoreCard(
@@ -341,16 +358,20 @@ def score(
         len(real),
         appointed.words,
         knows,
+        pairs,
     )
 
 
-def _held_out(
+def real_images(
     splits: DataSplits, digit: int | None
 ) -> tuple[ImageSet, ImageSet, Literal["test", "holdout"]]:
-    """Return the training images, the real images that judge, and the name of their split."""
+    """Return the training images, the real images that judge, and the name of their split.
+
+    Raises:
+        DataError: nothing was held out, or the class is unknown.
+    """
     reference: Literal["test", "holdout"] = "holdout" if splits.test is None else "test"
-    real = splits.holdout if splits.test is None else splits.test
-    train = splits.train
+    real, train = splits.unseen, splits.train
     if real is not None and digit is not None:
         train, real = train.of_class(digit), real.of_class(digit)
     if real is None or min(len(real), len(train)) < 2:
@@ -386,7 +407,7 @@ def _chunks(start: int, total: int) -> Iterator[range]:
 
 
 def _judge_share(fakes: Judged, real: Judged, digit: int, seed: int) -> Figure:
-    return _share(
+    return share_figure(
         "judge_share",
         fakes.classes == digit,
         real.classes == digit,
@@ -397,7 +418,7 @@ def _judge_share(fakes: Judged, real: Judged, digit: int, seed: int) -> Figure:
 
 
 def _label_accuracy(fake_hits: Tensor, real_hits: Tensor, seed: int) -> Figure:
-    return _share(
+    return share_figure(
         "label_accuracy",
         fake_hits,
         real_hits,
@@ -454,11 +475,9 @@ def _inception_style(fakes: Judged, real: Judged, seed: int) -> Figure:
     )
 
 
-def _memorisation(fakes: Tensor, real: Tensor, train: ImageSet, seed: int) -> list[Figure]:
+def _memorisation(fakes: Tensor, real: Tensor, seed: int) -> list[Figure]:
     """Compare how near fakes and held-out images come to the training images, in pixels."""
-    learned = _flat(train.images)
-    fake_near, real_near = (nearest(_flat(rows), learned).distances for rows in (fakes, real))
-    z, share = copying_z(fake_near, real_near), near_share(fake_near, real_near)
+    z, share = copying_z(fakes, real), near_share(fakes, real)
     what = f"of {len(fakes):,} fakes and {len(real):,} held-out images to the nearest training"
     return [
         _figure(
@@ -506,7 +525,7 @@ def _class_balance(fakes: Judged, real: Judged, train: ImageSet, seed: int) -> l
         unit="nats",
     )
     return [balance] + [
-        _share(
+        share_figure(
             f"share_{label}",
             fakes.classes == label,
             real.classes == label,
@@ -615,7 +634,7 @@ def _overlap_interval(
     return Interval(low, min(high, 1.0) if unit == "share" else high)
 
 
-def _share(
+def share_figure(
     name: str,
     fake_hits: Tensor,
     real_hits: Tensor,
@@ -624,6 +643,7 @@ def _share(
     better: Literal["higher", "near"],
     seed: int,
 ) -> Figure:
+    """Return the figure of a share: of hits among the fakes, bool [n], and among real images."""
     hits = [(int(found.sum()), len(found)) for found in (fake_hits, real_hits)]
     return _figure(
         name,
