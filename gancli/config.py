@@ -186,7 +186,13 @@ class TrainingConfig:
     unrolled_steps: int = _option(
         0, "updates of D that G looks ahead (unrolled GAN)", low=0, high=20
     )
-    threads: int | Auto = _option("auto", "CPU threads", low=1, high=1024)
+    threads: int | Auto | Literal["adaptive"] = _option(
+        "auto",
+        "CPU threads; auto: tried out before the first step; adaptive: again while training, and "
+        "the run is not exact",
+        low=1,
+        high=1024,
+    )
     seed: int = _option(0, "of weights, latents, data order", low=0, high=LARGEST_SEED)
 
 

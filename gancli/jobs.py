@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from gancli import runs
 from gancli.config import RunConfig, differences, from_table
+from gancli.cores import keep_to, usable_cores
 from gancli.errors import GancliError, Interrupted, UnhealthyError
 from gancli.observing import Observer
 from gancli.runs import RunDirectory
@@ -166,6 +167,7 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
     interrupted. A worker that dies takes its job with it (exit code 1) and is replaced.
     """
     waiting = list(enumerate(jobs))
+    cores = usable_cores() if processes <= len(usable_cores()) else []
     results: dict[int, Result] = {}
     workers: list[_Worker] = []
     with gentle_stop(lambda number: [worker.kill(number) for worker in workers]) as stop:
@@ -180,7 +182,9 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
                         if not worker.stopped_by:  # it was being born when the signal came
                             worker.kill(stop.signal_number)
                 while waiting and len(workers) < processes:
-                    workers.append(_Worker())
+                    taken = {worker.core for worker in workers}
+                    free = [core for core in cores if core not in taken]
+                    workers.append(_Worker(free[0] if free else None))
                 for worker in workers:
                     if waiting and not worker.busy:
                         worker.give(*waiting.pop(0))
@@ -198,12 +202,13 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
 
 
 class _Worker:
-    """The parent's end of a worker process."""
+    """The parent's end of a worker process, which keeps to one core if there is one for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, core: int | None) -> None:
+        self.core = core
         context = multiprocessing.get_context("spawn")
         self.pipe, child = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=_work, args=(child,), daemon=True)
+        self.process: SpawnProcess = context.Process(target=_work, args=(child, core), daemon=True)
         if os.name == "posix":
             resource_tracker.ensure_running()  # its start would let signals in again
         with signals_held_back():
@@ -263,8 +268,10 @@ class _Worker:
             self.process.kill()
 
 
-def _work(pipe: Connection) -> None:
+def _work(pipe: Connection, core: int | None) -> None:
     """Train the jobs that come through a pipe until it closes or a signal comes between them."""
+    if core is not None:
+        keep_to(core)
     if os.name == "posix":
         # In a group of its own a terminal's Ctrl-C reaches a worker once, through the parent.
         os.setpgid(0, 0)

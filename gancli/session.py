@@ -18,8 +18,8 @@ import gancli
 from gancli import checkpoints, data, doctor, files
 from gancli.checkpoints import Checkpoint
 from gancli.config import RunConfig
-from gancli.data import DataSplits
-from gancli.devices import auto_threads, pick_device
+from gancli.data import DataSplits, ImageSet
+from gancli.devices import pick_device
 from gancli.errors import (
     CheckpointError,
     ConfigError,
@@ -40,6 +40,7 @@ from gancli.stopping import gentle_stop
 from gancli.training import loop
 from gancli.training.plan import Plan
 from gancli.training.state import TrainState, create, restore, to_tensors
+from gancli.training.threads import AdaptiveThreads, fastest_threads
 
 # How often the doctor looks in on a run, at the most: its time grows with the log.
 _VISITS = 40
@@ -54,7 +55,7 @@ class Placement:
         device: a torch device, or ``auto``.
         max_seconds: pause after this long; None for no limit.
         force: start a run that exists afresh.
-        threads_if_auto: what ``training.threads = "auto"`` comes to; None for the cores there are.
+        threads_if_auto: what ``training.threads = "auto"`` comes to; None to try it out.
         command: the words that asked for it, for the record.
         on_failure: what to do once the log shows that the run fails: ``warn``, or else stop.
     """
@@ -94,7 +95,7 @@ class Outcome:
 
 
 def resolve(config: RunConfig, classes: int, threads_if_auto: int | None = None) -> RunConfig:
-    """Replace every ``auto`` that the data or the machine decides.
+    """Replace every ``auto`` that the data decide; of threads, if it is known what it comes to.
 
     Raises:
         ConfigError: labels are asked for where there are none, or go with another key badly.
@@ -118,7 +119,7 @@ def resolve(config: RunConfig, classes: int, threads_if_auto: int | None = None)
         data=dataclasses.replace(config.data, conditional=conditional, classes=classes),
         training=dataclasses.replace(
             config.training,
-            threads=(threads_if_auto or auto_threads()) if threads == "auto" else threads,
+            threads=(threads_if_auto or "auto") if threads == "auto" else threads,
         ),
         record=dataclasses.replace(
             config.record,
@@ -175,8 +176,6 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
     began = time.monotonic()
     device = pick_device(placement.device)
     config, splits, plan = prepare(_recorded(config, placement), placement.threads_if_auto)
-    assert isinstance(config.training.threads, int)
-    torch.set_num_threads(config.training.threads)
     torch.backends.cudnn.deterministic = True
     run = placement.run
     check_unclaimed(run)
@@ -189,6 +188,7 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
             run.clear()
         if run.exists():
             check_identity(run, config)
+        config = _with_threads(config, splits.train, plan, device)
         files.write_text(run.config_path, config.to_toml())
         session = _Session(run, config, plan, splits, observer, placement, device)
         state = session.open()
@@ -211,7 +211,7 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
             keep=session.keep,
             score=session.score,
             save=session.save,
-            stepped=observer.stepped,
+            stepped=session.stepped,
             should_stop=should_stop,
         )
         first_step = state.step
@@ -254,6 +254,22 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
         return outcome
 
 
+def _with_threads(
+    config: RunConfig, images: ImageSet, plan: Plan, device: torch.device
+) -> RunConfig:
+    """Set torch's thread count, which is tried out where nobody has said it yet."""
+    threads = config.training.threads
+    if not isinstance(threads, int):
+        # An accelerator does the work, and a thread feeds it.
+        found = fastest_threads(config, images, plan) if device.type == "cpu" else 1
+        if threads == "auto":
+            training = dataclasses.replace(config.training, threads=found)
+            config = dataclasses.replace(config, training=training)
+        threads = found
+    torch.set_num_threads(threads)
+    return config
+
+
 def _recorded(config: RunConfig, placement: Placement) -> RunConfig:
     """Let the run that is resumed decide what its machine decided at its start."""
     if not placement.run.exists() or placement.force:
@@ -283,6 +299,8 @@ class _Session:
         self.sessions: list[dict[str, Any]] = kept.get("sessions", [])
         self.kept = kept
         self.history: list[dict[str, Any]] = []
+        adaptive = config.training.threads == "adaptive" and device.type == "cpu"
+        self.threads = AdaptiveThreads() if adaptive else None
         self.suspicion: doctor.Finding | None = None
         self.failure: doctor.Finding | None = None
         lines = -(-plan.total_steps // plan.log_steps)
@@ -358,6 +376,11 @@ class _Session:
             if self.placement.on_failure == "warn":
                 self.observer.warned(found.sentence())
         self.suspicion = found
+
+    def stepped(self, step: int) -> None:
+        if self.threads is not None:
+            self.threads.stepped()
+        self.observer.stepped(step)
 
     def frame(self, state: TrainState) -> None:
         record = self.config.record
@@ -448,6 +471,7 @@ class _Session:
                 **({"error": error} if error else {}),
                 "command": list(self.placement.command),
                 "device": str(self.device),
+                "exact": self.config.training.threads != "adaptive",
                 "data": {
                     "source": self.config.data.source,
                     "images": len(self.images),

@@ -21,7 +21,7 @@ MODULES = {
 # From the ground up. A part may import the parts of the layers under its own, and itself.
 LAYERS = (
     {"errors"},
-    {"files", "stopping"},
+    {"files", "stopping", "cores"},
     {"config"},
     {"recipes"},
     {"latents", "losses", "theory", "networks", "data", "devices", "checkpoints", "runs"},
@@ -39,6 +39,7 @@ WITHOUT_TORCH = (
     "gancli",
     "gancli.errors",
     "gancli.files",
+    "gancli.cores",
     "gancli.config",
     "gancli.recipes",
     "gancli.runs",

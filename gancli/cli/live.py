@@ -83,7 +83,7 @@ class PlainView(Observer):
         resumed = f", resumed at step {step:,}" if step else ""
         self.output.say(
             f"{run.name}: recipe {config.recipe}, {plan.images:,} images, "
-            f"{plan.total_steps:,} steps, {config.training.threads} threads{resumed}"
+            f"{plan.total_steps:,} steps, threads: {config.training.threads}{resumed}"
         )
 
     def logged(self, record: dict[str, Any]) -> None:

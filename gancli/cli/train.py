@@ -22,6 +22,7 @@ from gancli.cli.options import (
 from gancli.cli.output import Output
 from gancli.cli.progress import fetch_data
 from gancli.config import parse_assignment
+from gancli.cores import usable_cores
 from gancli.errors import ConfigError, GancliError
 from gancli.jobs import Job, Result
 
@@ -66,11 +67,15 @@ def train(
     runs_dir: RunsDirOption = runs.DEFAULT_RUNS_DIR,
     device: DeviceOption = "auto",
     threads: Annotated[
-        str | None, typer.Option(help="CPU threads: auto or a number; else as the recipe says.")
+        str | None,
+        typer.Option(help="CPU threads: auto, adaptive or a number; else as in the recipe."),
     ] = None,
-    processes: Annotated[
-        int, typer.Option("--jobs", help="Train several runs at a time, one thread each.")
-    ] = 1,
+    jobs_at_a_time: Annotated[
+        str,
+        typer.Option(
+            "--jobs", help="Train several runs at a time, one thread each; auto: a core each."
+        ),
+    ] = "1",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the config, do nothing.")
     ] = False,
@@ -89,8 +94,7 @@ def train(
     [bold]gancli train --digit 7[/bold] · [bold]gancli train --digit 0-9 --jobs 2[/bold]
     """
     output = Output(as_json, quiet)
-    if not 1 <= processes <= 1024:
-        raise ConfigError(f"--jobs {processes} is out of range: it must be 1 to 1024")
+    processes = _processes(jobs_at_a_time)
     if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
         raise ConfigError(f"--max-seconds {max_seconds} is out of range: it must be above 0")
     api.check_on_failure(on_failure)
@@ -151,10 +155,18 @@ def train(
 
 
 def _threads(text: str) -> int | str:
-    if text == "auto":
+    if text in ("auto", "adaptive"):
         return text
     if not text.isdecimal():
-        raise ConfigError(f"--threads '{text}': write auto or a whole number")
+        raise ConfigError(f"--threads '{text}': write auto, adaptive or a whole number")
+    return int(text)
+
+
+def _processes(text: str) -> int:
+    if text == "auto":
+        return len(usable_cores())
+    if not text.isdecimal() or not 1 <= int(text[:5]) <= 1024:
+        raise ConfigError(f"--jobs {text}: write auto or a whole number from 1 to 1024")
     return int(text)
 
 

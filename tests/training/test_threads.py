@@ -1,0 +1,191 @@
+"""How many threads train: tried out at the start, and again while training if that is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import TinyConfig, TrainRun
+
+from gancli import cores, session
+from gancli.session import prepare
+from gancli.training import threads
+from gancli.training.threads import AdaptiveThreads, fastest_threads
+
+Milliseconds = dict[int, float]
+
+
+class Machine:
+    """A clock that steps move, by what a step takes on torch's present number of threads."""
+
+    def __init__(self, milliseconds: Milliseconds) -> None:
+        self.milliseconds, self.now = milliseconds, 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def step(self) -> None:
+        self.now += self.milliseconds[torch.get_num_threads()] / 1000
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Milliseconds], Machine]]:
+    before = torch.get_num_threads()
+
+    def make(milliseconds: Milliseconds) -> Machine:
+        made = Machine(milliseconds)
+        monkeypatch.setattr(threads, "time", made)
+        monkeypatch.setattr(threads, "thread_counts", lambda: sorted(milliseconds))
+        monkeypatch.setattr(threads, "_sized_step", lambda *_: made.step)
+        return made
+
+    yield make
+    torch.set_num_threads(before)
+
+
+def tried(tiny_config: TinyConfig, **keys: Any) -> int:
+    config, splits, plan = prepare(tiny_config({"training.steps": 10_000, **keys}))
+    return fastest_threads(config, splits.train, plan)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "fastest"),
+    [
+        ({1: 10.0, 2: 6.0}, 2),
+        ({1: 10.0, 2: 9.8}, 1),  # hardly faster: the other core is left to others
+        ({1: 1.0, 2: 1.5}, 1),
+        ({1: 10.0, 2: 6.0, 4: 4.0, 6: 4.5}, 4),
+        ({1: 15.0, 2: 600.0}, 1),  # its threads wait for a core that another process has
+        ({3: 5.0}, 3),
+    ],
+)
+def test_the_thread_count_that_makes_most_steps_wins(
+    tiny_config: TinyConfig,
+    machine: Callable[[Milliseconds], Machine],
+    milliseconds: Milliseconds,
+    fastest: int,
+) -> None:
+    made = machine(milliseconds)
+    assert tried(tiny_config) == fastest
+    assert made.now < 0.3 * len(milliseconds) + max(milliseconds.values()) / 1000
+
+
+def test_a_short_run_is_tried_for_a_hundredth_of_its_steps(
+    tiny_config: TinyConfig, machine: Callable[[Milliseconds], Machine]
+) -> None:
+    made = machine({1: 1.0, 2: 0.5})
+    assert tried(tiny_config, **{"training.steps": 200}) == 2
+    assert made.now == pytest.approx(2 * 3 * (1.0 + 0.5) / 1000)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"data.digit": 1, "training.generator_batch_size": 16},
+        {"training.batch_size": 1, "training.d_steps": 3},
+        {"generator_optimizer.lr": 1e3, "discriminator_optimizer.lr": 1e3},  # diverges at once
+    ],
+)
+def test_every_run_can_be_tried(
+    tiny_config: TinyConfig, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads, "thread_counts", lambda: [1, 2])
+    assert tried(tiny_config, **changes) in (1, 2)
+    torch.set_num_threads(1)
+
+
+def test_a_trial_moves_nothing_in_the_run(
+    tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def as_one(*arguments: Any) -> int:
+        assert fastest_threads(*arguments) in (1, 2)
+        return 1
+
+    monkeypatch.setattr(threads, "thread_counts", lambda: [1, 2])
+    monkeypatch.setattr(session, "fastest_threads", as_one)
+    tried_out = train_run(tiny_config({"training.threads": "auto"}), tmp_path / "auto").run
+    told = train_run(tiny_config({"training.threads": 1}), tmp_path / "one").run
+    assert tried_out.read_config() == told.read_config()
+    (one,), (other,) = (
+        sorted(run.path.glob("state-*.safetensors"))[-1:] for run in (tried_out, told)
+    )
+    assert one.read_bytes() == other.read_bytes()
+    assert json.loads(tried_out.status_path.read_text())["exact"] is True
+
+
+def test_the_recorded_count_is_taken_again(
+    tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(session, "fastest_threads", lambda *_: 1)
+    wanted = tiny_config({"training.threads": "auto"})
+    train_run(wanted, tmp_path / "run", max_seconds=1e-9)
+    monkeypatch.delattr(session, "fastest_threads")
+    resumed = train_run(wanted, tmp_path / "run").run
+    assert resumed.read_config().training.threads == 1
+
+
+def steps(adaptive: AdaptiveThreads, machine: Machine, seconds: float) -> list[int]:
+    """Train for some seconds, and return the thread counts on the way."""
+    counts, end = [torch.get_num_threads()], machine.now + seconds
+    while machine.now < end:
+        machine.step()
+        adaptive.stepped()
+        if torch.get_num_threads() != counts[-1]:
+            counts.append(torch.get_num_threads())
+    return counts
+
+
+def test_threads_adapt_when_a_core_is_taken_and_given_back(
+    machine: Callable[[Milliseconds], Machine],
+) -> None:
+    made = machine({1: 10.0, 2: 6.0})
+    torch.set_num_threads(2)
+    adaptive = AdaptiveThreads()
+    assert steps(adaptive, made, 20) == [2]  # nothing happened, nothing is tried
+    made.milliseconds = {1: 10.0, 2: 300.0}
+    assert steps(adaptive, made, 10) == [2, 1, 2, 1]
+    made.milliseconds = {1: 10.0, 2: 6.0}
+    assert steps(adaptive, made, 70)[-1] == 2  # it looks again after a minute
+
+
+def test_an_adaptive_run_says_that_it_is_not_exact(
+    tiny_config: TinyConfig, train_run: TrainRun, tmp_path: Path
+) -> None:
+    run = train_run(tiny_config({"training.threads": "adaptive"}), tmp_path / "run").run
+    assert json.loads(run.status_path.read_text())["exact"] is False
+    assert run.read_config().training.threads == "adaptive"
+    torch.set_num_threads(1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot pin")
+def test_a_process_keeps_to_its_core() -> None:
+    core = cores.usable_cores()[-1]
+    show = "print(cores.usable_cores(), cores.thread_counts())"
+    script = f"from gancli import cores; cores.keep_to({core}); {show}"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"[{core}] [1]\n"
+
+
+def test_counts_go_up_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for count in (1, 2, 3, 6, 8, 64):
+        monkeypatch.setattr(cores, "usable_cores", lambda count=count: list(range(count)))
+        found[count] = cores.thread_counts()
+    assert found == {
+        1: [1],
+        2: [1, 2],
+        3: [1, 2, 3],
+        6: [1, 2, 4, 6],
+        8: [1, 2, 4, 8],
+        64: [1, 2, 4, 8],
+    }
