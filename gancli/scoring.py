@@ -9,17 +9,27 @@ from torch import Tensor
 
 import gancli
 from gancli import data, files
+from gancli.config import STACKED_SOURCE
 from gancli.data.synthetic import targets
 from gancli.errors import ConfigError, DataError, memory_advice
-from gancli.metrics import Progress, ScoreCard, score, score_modes
+from gancli.metrics import (
+    STACKED_SAMPLES,
+    Progress,
+    ScoreCard,
+    score,
+    score_modes,
+    score_stacked,
+)
 from gancli.metrics.judge import appoint
 from gancli.sampling import Trained
+
+USUAL_SAMPLES = 10_000
 
 
 def evaluate(
     trained: Trained,
     *,
-    samples: int,
+    samples: int | None,
     seed: int = 0,
     judge: Path | None = None,
     quick: bool = False,
@@ -31,7 +41,8 @@ def evaluate(
 
     Args:
         trained: the generator.
-        samples: how many images it draws.
+        samples: how many images it draws; None for 10,000, or as many as published figures of
+            the data are of.
         seed: of the samples and of the choice of real images.
         judge: weights of a judge to be asked instead of the one :func:`appoint` chooses.
         quick: only what the judge says and the Frechet distance in its features.
@@ -43,11 +54,14 @@ def evaluate(
         DataError: the data are gone or changed, have nothing held out, or ``samples`` is too few.
         StorageError: the scores cannot be written.
     """
+    wanted = trained.config.data
+    is_stacked = wanted.source == STACKED_SOURCE
+    if samples is None:
+        samples = STACKED_SAMPLES if is_stacked else USUAL_SAMPLES
     if not 1 <= samples <= 1_000_000:
         raise ConfigError(f"-n {samples} is out of range: it must be 1 to 1,000,000")
     if not 0 <= seed <= 1_000_000:
         raise ConfigError(f"--seed {seed} is out of range: it must be 0 to 1,000,000")
-    wanted = trained.config.data
     splits = data.load(
         wanted.source,
         image_size=wanted.image_size,
@@ -65,6 +79,8 @@ def evaluate(
         return trained.sample(seeds), trained.labels(seeds)
 
     made = targets(wanted.source)
+    if judge is not None and is_stacked:
+        raise ConfigError(f"--judge: {wanted.source} is judged by the digit judge that ships")
     with memory_advice("score fewer samples (-n)"):
         if made is not None and splits.test is not None:
             if judge is not None:
@@ -74,6 +90,10 @@ def evaluate(
                 made, real = made.of_class(wanted.digit), real.of_class(wanted.digit)
             card = score_modes(
                 draw, made, real, samples=samples, seed=seed, on_progress=on_progress
+            )
+        elif is_stacked:
+            card = score_stacked(
+                draw, splits, samples=samples, seed=seed, quick=quick, on_progress=on_progress
             )
         else:
             card = score(
