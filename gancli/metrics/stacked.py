@@ -71,12 +71,13 @@ class _Seen:
         said = judged(_channels(images))
         # What the channels show is told independently: chances multiply, entropies add up.
         opinions = said.probabilities.reshape(len(images), CHANNELS, DIGITS)
-        pixels = images[: 0 if quick else kept]
+        # Copies: a view would keep alive all that it is a part of.
+        pixels = images[: 0 if quick else kept].clone()
         return cls(
             modes_of(opinions.argmax(dim=2)),
             opinions.amax(dim=2).prod(dim=1),
             entropies(opinions).sum(dim=1),
-            _side_by_side(said.features)[:kept],
+            _side_by_side(said.features)[:kept].clone(),
             _side_by_side(random_features(_channels(pixels))),
             pixels,
         )
