@@ -68,8 +68,8 @@ class Measured:
     Attributes:
         job: the run.
         real: the figures of real images, by name.
-        numbers: by name, the figures of the fakes; those of the log's last tenth; ``seconds`` in
-            all and ``step_seconds``; and what :func:`_log_numbers` and :func:`_curve_numbers` add.
+        numbers: by name, the figures of the fakes; those of the log's last tenth; the
+            recipe's ``minutes``; and what :func:`_log_numbers` and :func:`_curve_numbers` add.
         curve: of R1, a point for each kept generator.
     """
 
@@ -84,15 +84,12 @@ class Measured:
         if not job.is_scored or differences(job.run.read_config(), job.config):
             return None
         figures = json.loads(job.run.scores_path.read_text())["figures"]
-        sessions = job.run.read_status()["sessions"]
-        steps = sum(session["last_step"] - session["first_step"] for session in sessions)
         curve = _curve(job) if job.recipe.startswith("r1") else []
         numbers = {
             **{figure["name"]: figure["value"] for figure in figures},
             **_log_numbers(job.run.read_log()),
             **_curve_numbers(curve),
-            "seconds": sum(session["seconds"] for session in sessions),
-            "step_seconds": sum(session["step_seconds"] for session in sessions) / steps,
+            "minutes": job.config.minutes or 0.0,
         }
         return cls(job, {figure["name"]: figure["real"] for figure in figures}, numbers, curve)
 

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from gancli.pictures.film import Film
     from gancli.plots.compare import Comparison
     from gancli.sampling import Trained
+    from gancli.scoring import History
     from gancli.session import Outcome
 
 DIGITS = range(10)
 CLASSIFIERS = ("r3-dense", "cnn")
 DEFAULT_SAMPLES = 64
+WEIGHTS = ("last", "best")
 
 
 def list_recipes() -> list[Recipe]:
@@ -157,11 +159,19 @@ def load(
     *,
     runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
     device: str = "auto",
+    weights: str = "last",
 ) -> Trained:
     """Load a run's generator; see :func:`gancli.sampling.load`."""
+    if weights not in WEIGHTS:
+        raise ConfigError(
+            f"--weights {weights}: write {' or '.join(WEIGHTS)}{did_you_mean(weights, WEIGHTS)}"
+        )
+    if weights != "last" and str(name).endswith(".safetensors"):
+        raise ConfigError(f"--weights {weights} is of a run, and {name} is one checkpoint; name it")
     from gancli import devices, sampling  # noqa: PLC0415 - imports torch
 
-    return sampling.load(name, runs_dir=runs_dir, device=str(devices.pick_device(device)))
+    place = str(devices.pick_device(device))
+    return sampling.load(name, runs_dir=runs_dir, device=place, weights=weights)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,9 +201,11 @@ def sample(
     digit: int | None = None,
     truncation: float = 1.0,
     interpolate: tuple[int, int] | None = None,
+    real: bool = False,
     out: str | Path | None = None,
     runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
     device: str = "auto",
+    weights: str = "last",
 ) -> Samples:
     """Draw samples of a run into a grid, single files, NPZ or IDX.
 
@@ -206,9 +218,11 @@ def sample(
         digit: the class to draw, of a conditional generator.
         truncation: latents are multiplied by this, 0 to 2.
         interpolate: draw ``n`` images on the way between two seeds instead.
+        real: write real images that were not trained on instead; ``seeds`` are their numbers.
         out: where to; ``.png``, ``.npz`` or ``.idx``, or a folder with ``separate``.
         runs_dir: where runs lie.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        weights: one of :data:`WEIGHTS`.
 
     Raises:
         GancliError: of the kind that says what is wrong.
@@ -223,6 +237,8 @@ def sample(
         raise ConfigError(f"-n {n} contradicts --seeds, which are {len(seeds)}; give one of them")
     if seeds is not None and interpolate is not None:
         raise ConfigError("--interpolate takes its two seeds itself; leave --seeds out")
+    if real and (interpolate is not None or truncation != 1):
+        raise ConfigError("--real draws nothing; leave --interpolate and --truncation out")
     if seeds is not None and not seeds:
         raise ConfigError("--seeds names no seed")
     if grid is not None and min(grid) < 1:
@@ -233,11 +249,13 @@ def sample(
             raise ConfigError(f"seed {seed} is out of range: it must be 0 to {LARGEST_SEED}")
     from gancli import export  # noqa: PLC0415 - imports torch
 
-    trained = load(name, runs_dir=runs_dir, device=device)
-    classes = trained.generator.classes
+    trained = load(name, runs_dir=runs_dir, device=device, weights=weights)
+    held_out = export.real_images(trained, digit) if real else None
+    classes = 0 if real else trained.generator.classes
     if grid is None and classes and digit is None and interpolate is None and n is None:
         grid = (8, min(classes, 16)) if seeds is None else None
-    count = n or (grid[0] * grid[1] if grid else 10 if interpolate else DEFAULT_SAMPLES)
+    usual = DEFAULT_SAMPLES if held_out is None else min(DEFAULT_SAMPLES, len(held_out))
+    count = n or (grid[0] * grid[1] if grid else 10 if interpolate else usual)
     wanted = export.Wanted(
         trained,
         seeds if seeds is not None else range(count),
@@ -245,6 +263,7 @@ def sample(
         truncation=truncation,
         interpolate=interpolate,
         count=count if seeds is None else len(seeds),
+        real=held_out,
     )
     path = export.write(wanted, None if out is None else Path(out), separate, grid)
     return Samples(path, wanted.count, trained.name, trained.step)
@@ -302,6 +321,8 @@ def evaluate(
     device: str = "auto",
     judge: str | Path | None = None,
     quick: bool = False,
+    weights: str = "last",
+    cas: bool = False,
     on_progress: Any = None,
 ) -> ScoreCard:
     """Judge a run beside held-out real images, and write the scores into the run directory.
@@ -314,6 +335,8 @@ def evaluate(
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         judge: weights that :func:`judge` wrote; by default the judge of the data, if there is one.
         quick: only what the judge says and the Frechet distance in its features.
+        weights: one of :data:`WEIGHTS`.
+        cas: also train a classifier on fakes and one on real images, and test both: minutes.
         on_progress: called with (images done, images in all).
 
     Raises:
@@ -321,10 +344,49 @@ def evaluate(
     """
     from gancli import scoring  # noqa: PLC0415 - imports torch
 
-    trained = load(name, runs_dir=runs_dir, device=device)
-    weights = None if judge is None else Path(judge)
+    trained = load(name, runs_dir=runs_dir, device=device, weights=weights)
     return scoring.evaluate(
-        trained, samples=samples, seed=seed, judge=weights, quick=quick, on_progress=on_progress
+        trained,
+        samples=samples,
+        seed=seed,
+        judge=None if judge is None else Path(judge),
+        quick=quick,
+        cas=cas,
+        on_progress=on_progress,
+    )
+
+
+def history(
+    name: str | Path | None = None,
+    *,
+    seed: int = 0,
+    runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
+    device: str = "auto",
+    judge: str | Path | None = None,
+    on_progress: Any = None,
+) -> History:
+    """Score every kept generator of a run, and write the course of the figures into its directory.
+
+    Args:
+        name: a run; None is the newest run.
+        seed: of the samples and of the real images they are compared with.
+        runs_dir: where runs lie.
+        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        judge: as for :func:`evaluate`.
+        on_progress: called with (generators done, generators in all).
+
+    Raises:
+        GancliError: of the kind that says what is wrong.
+    """
+    run = runs.find_run(None if name is None else str(name), Path(runs_dir))
+    from gancli import devices, scoring  # noqa: PLC0415 - imports torch
+
+    return scoring.history(
+        run,
+        seed=seed,
+        device=str(devices.pick_device(device)),
+        judge=None if judge is None else Path(judge),
+        on_progress=on_progress,
     )
 
 

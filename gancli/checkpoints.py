@@ -197,6 +197,11 @@ def snapshot_path(folder: Path, step: int) -> Path:
     return folder / "snapshots" / f"generator-{step:09d}.safetensors"
 
 
+def best_path(folder: Path) -> Path:
+    """Return where the generator with the best quick score is kept."""
+    return folder / "best.safetensors"
+
+
 def states(folder: Path) -> list[Path]:
     """Return the whole states of a run, newest first."""
     return _numbered(folder, _STATE)[::-1]

@@ -206,6 +206,12 @@ class RecordConfig:
     keep_every: float | Auto = _option(
         "auto", "epochs between kept generators; auto: about 20 a run", above=0, high=1e7
     )
+    score_every: float | None = _option(
+        None, "epochs from quick score to quick score; left out: none", low=1e-3, high=1e7
+    )
+    patience: int | None = _option(
+        None, "scores in a row without a new best that end the training; left out: none do", low=1
+    )
     checkpoint_every_seconds: float = _option(
         10.0, "a crash loses at most this much; 0: save after every step", low=0, high=86400
     )
@@ -471,6 +477,11 @@ def _check_together(config: RunConfig, where: str) -> None:
     if data.digit is not None and data.conditional is True:
         raise ConfigError(
             f"{where}: data.conditional needs more than one class, and data.digit leaves one"
+        )
+    if config.record.patience is not None and config.record.score_every is None:
+        raise ConfigError(
+            f"{where}: record.patience waits for scores, and there are none; set "
+            "record.score_every (--score-every)"
         )
     if data.source == STACKED_SOURCE:
         _check_stacked(data, where)

@@ -66,6 +66,7 @@ class Thresholds:
         swing: spread of D's mean output on fakes from line to line.
         deteriorated: diversity fell to less than this share of its best.
         learned: the best must have been at least this.
+        worse_score: the last quick scores are this many times the best one.
         few_images: a data set this small can be learned by heart.
         showings: if each image is shown so many times.
     """
@@ -89,6 +90,7 @@ class Thresholds:
     swing: float = 0.2
     deteriorated: float = 0.75
     learned: float = 0.6
+    worse_score: float = 1.5
     few_images: int = 300
     showings: int = 50
 
@@ -182,6 +184,7 @@ def diagnose(
     *,
     images: int | None = None,
     error: str | None = None,
+    scores: Log = (),
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Diagnosis:
     """Judge a run by its log.
@@ -191,9 +194,10 @@ def diagnose(
         config: the run's.
         images: how many it learned from, if known.
         error: why it failed, if it did.
+        scores: the lines of quality.jsonl, if quick scores were taken.
         thresholds: where figures stop being healthy.
     """
-    case = _Case(log, config, thresholds, images, error)
+    case = _Case(log, config, thresholds, images, error, scores)
     found = [finding for look in _ALWAYS if (finding := look(case)) is not None]
     if case.can_be_judged:
         found += [finding for look in _IN_TIME if (finding := look(case)) is not None]
@@ -218,6 +222,7 @@ def examine(run: RunDirectory) -> Diagnosis:
         run.read_config(),
         images=images if isinstance(images, int) else None,
         error=str(status["error"]) if status.get("error") else None,
+        scores=run.read_quality(),
     )
 
 
@@ -231,9 +236,10 @@ class _Case:
         thresholds: Thresholds,
         images: int | None,
         error: str | None,
+        scores: Log,
     ) -> None:
         self.log, self.config, self.limits = log, config, thresholds
-        self.images, self.error = images, error
+        self.images, self.error, self.scores = images, error, scores
 
     @property
     def can_be_judged(self) -> bool:
@@ -516,25 +522,35 @@ def _crossings(values: Sequence[float]) -> int:
 
 
 def _deteriorated(case: _Case) -> Finding | None:
-    """It was better once."""
+    """It was better once, by the quick scores or else by how varied the fakes are."""
+    scores = [float(record["score"]) for record in case.scores]
+    if len(scores) >= case.limits.least_lines:
+        best, late = min(scores), _late(scores)
+        at = case.scores[scores.index(best)]
+        if not late > case.limits.worse_score * best:
+            return None
+        evidence = f"the quick score was {best:.4g} at its best and is {late:.4g} at the end"
+        return _was_better(case, at, f"{evidence} (--weights best takes the best one)")
     near = [min(share, 1 / share) if share > 0 else 0.0 for share in case.diversity]
     smooth = [_median(near[max(0, index - 1) : index + 2]) for index in range(len(near))]
     best = max(smooth, default=0.0)
     late, limits = _late(near), case.limits
     if not (best >= limits.learned and late < limits.deteriorated * best):
         return None
-    epoch = float(case.log[smooth.index(best)]["epoch"])
-    changes = [f"training.epochs={epoch:g}"]
-    if case.config.training.steps is not None:
-        changes = [f"training.steps={case.log[smooth.index(best)]['step']}"]
-    return Finding(
-        "deterioration",
-        Severity.WARNING,
-        epoch,
+    return _was_better(
+        case,
+        case.log[smooth.index(best)],
         f"fakes were as varied as {_late(case.diversity):.0%} of real images at the end, and "
-        f"{best:.0%} at epoch {epoch:g}, their best",
-        tuple(changes),
+        f"{best:.0%} at their best",
     )
+
+
+def _was_better(case: _Case, best: dict[str, Any], evidence: str) -> Finding:
+    epoch = float(best["epoch"])
+    change = f"training.epochs={epoch:g}"
+    if case.config.training.steps is not None:
+        change = f"training.steps={best['step']}"
+    return Finding("deterioration", Severity.WARNING, epoch, evidence, (change,))
 
 
 def _memorised(case: _Case) -> Finding | None:

@@ -1,4 +1,7 @@
-"""Samples to files: a grid, single pictures, NPZ or IDX. All but the grid stream."""
+"""Samples, or real images in their place, to files: a grid, single pictures, NPZ or IDX.
+
+All but the grid stream.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,16 @@ from torch import Tensor
 
 import gancli
 from gancli import files
-from gancli.data import labels_file_name
-from gancli.errors import ConfigError, StorageError, memory_advice
+from gancli.data import ImageSet, labels_file_name
+from gancli.errors import ConfigError, DataError, StorageError, memory_advice
 from gancli.pictures.grid import default_columns, make_grid, save_png
 from gancli.pictures.sheet import draw_sheet
 from gancli.sampling import Trained
 
 MOST_TILES = 10_000
 SUFFIXES = (".png", ".npz", ".idx")
+
+_PORTION = 1_024
 
 Portion = tuple[Sequence[int], Tensor]
 
@@ -41,6 +46,7 @@ class Wanted:
         truncation: how far from the middle of the latents.
         interpolate: two seeds to go between instead, in ``count`` images.
         count: how many images.
+        real: real images to write in place of drawn ones; the seeds are their numbers then.
     """
 
     trained: Trained
@@ -49,6 +55,7 @@ class Wanted:
     truncation: float
     interpolate: tuple[int, int] | None
     count: int
+    real: ImageSet | None = None
 
     @property
     def name(self) -> str:
@@ -58,13 +65,17 @@ class Wanted:
             start, end = self.interpolate
             parts.append(f"from-{start}-to-{end}-in-{self.count}")
         else:
-            parts.append(f"seeds-{_spelled(self.seeds)}")
+            word = "seeds" if self.real is None else "real"
+            parts.append(f"{word}-{_spelled(self.seeds)}")
         if self.truncation != 1:
             parts.append(f"truncation-{self.truncation:g}")
         return "-".join(parts)
 
     def labels(self) -> npt.NDArray[np.uint8] | None:
         """Return the class of each image, where it is known: uint8 [count]."""
+        if self.real is not None:
+            known = self.real.labels
+            return None if known is None else known[list(self.seeds)].to(torch.uint8).numpy()
         seeds = self.seeds if self.interpolate is None else [self.interpolate[0]] * self.count
         labels = self.trained.labels(seeds, self.digit)
         trained_on = self.trained.config.data.digit
@@ -74,6 +85,11 @@ class Wanted:
 
     def portions(self) -> Iterator[Portion]:
         """Yield seeds with uint8 images [n, channels, size, size], or points, in bounded memory."""
+        if self.real is not None:
+            for start in range(0, self.count, _PORTION):
+                chosen = self.seeds[start : start + _PORTION]
+                yield chosen, self.real.images[list(chosen)]
+            return
         with memory_advice("draw fewer at a time (-n), or on another --device"):
             if self.interpolate is not None:
                 start, end = self.interpolate
@@ -86,6 +102,12 @@ class Wanted:
 
     def metadata(self, seeds: str) -> dict[str, str]:
         """Return what every picture says about itself."""
+        if self.real is not None:
+            return {
+                "run": self.trained.name,
+                "real": f"image {seeds} of {self.trained.config.data.source}, not trained on",
+                "version": gancli.__version__,
+            }
         return {
             "run": self.trained.name,
             "recipe": self.trained.config.recipe,
@@ -93,6 +115,28 @@ class Wanted:
             "step": str(self.trained.step),
             "version": gancli.__version__,
         }
+
+
+def real_images(trained: Trained, digit: int | None) -> ImageSet:
+    """Return the real images that a generator was not trained on, of the class it draws.
+
+    Args:
+        trained: the generator.
+        digit: the class; None for the one it was trained on, or all.
+
+    Raises:
+        DataError: the data are gone or changed, have no such class, or have nothing held out.
+    """
+    wanted = trained.config.data
+    splits = trained.splits()
+    digit = wanted.digit if digit is None else digit
+    real = (splits if digit is None else splits.of_class(digit)).unseen
+    if real is None:
+        raise DataError(
+            f"--real: all images of {wanted.source} were trained on; train with "
+            "`--set data.holdout=N`"
+        )
+    return real
 
 
 def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int] | None) -> Path:
@@ -108,9 +152,15 @@ def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int
         The file, or the folder of single files.
 
     Raises:
-        ConfigError: nothing writes this suffix, or a grid would be too large to look at.
+        ConfigError: nothing writes this suffix, a grid would be too large to look at, or there are
+            not so many real images.
         StorageError: it cannot be written.
     """
+    if wanted.real is not None and max(wanted.seeds) >= len(wanted.real):
+        raise ConfigError(
+            f"--real: there are {len(wanted.real):,} images that {wanted.trained.name} was not "
+            f"trained on, numbered from 0; give -n {len(wanted.real)} or fewer"
+        )
     if out is None:
         run = wanted.trained.run
         folder = run.samples if run is not None else Path("samples")
@@ -149,7 +199,7 @@ def _write_grid(wanted: Wanted, out: Path, grid: tuple[int, int] | None) -> None
 
 def _columns(wanted: Wanted) -> int:
     """Give every class its column where seeds go through the classes in turn."""
-    classes = wanted.trained.generator.classes
+    classes = wanted.trained.generator.classes if wanted.real is None else 0
     if classes and wanted.digit is None and wanted.count >= classes:
         return min(classes, 16)
     return default_columns(wanted.count)
@@ -162,9 +212,10 @@ def _write_separate(wanted: Wanted, folder: Path) -> Path:
         raise ConfigError("--separate takes seeds, and --interpolate has none between its two")
     files.make_folder(folder)
     digits = max(6, len(str(max(wanted.seeds))))
+    word = "seed" if wanted.real is None else "real"
     for seeds, images in wanted.portions():
         for seed, image in zip(seeds, images, strict=True):
-            path = folder / f"seed-{seed:0{digits}d}.png"
+            path = folder / f"{word}-{seed:0{digits}d}.png"
             sheet = make_grid(image[None].numpy(), 1, margin=0)
             save_png(sheet, path, wanted.metadata(str(seed)))
     return folder
@@ -181,7 +232,9 @@ def _write_npz(wanted: Wanted, out: Path, _: tuple[int, int] | None) -> None:
         about = wanted.metadata(_spelled(wanted.seeds))
         arrays = {
             "labels": wanted.labels(),
-            "seeds": None if wanted.interpolate else np.array(wanted.seeds, dtype=np.int64),
+            "seeds": None
+            if wanted.interpolate or wanted.real
+            else np.array(wanted.seeds, dtype=np.int64),
             "about": np.array(json.dumps(about)),
         }
         for name, array in arrays.items():

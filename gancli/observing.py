@@ -24,6 +24,9 @@ class Observer:
     def logged(self, record: dict[str, Any]) -> None:
         """A line was added to the log."""
 
+    def scored(self, record: dict[str, Any]) -> None:
+        """A quick score was logged."""
+
     def framed(self, samples: Tensor, epoch: float) -> None:
         """A frame was drawn: uint8 [n, channels, size, size], or points float32 [n, 2]."""
 

@@ -11,7 +11,7 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ _STATUS_TYPES = {
     "versions": dict,
     "sessions": list,
 }
+_QUALITY_KEYS = ("step", "epoch", "score")
 _LOG_KEYS = ("step", "epoch", "d_loss", "g_loss", "d_accuracy_real", "d_accuracy_fake")
 
 
@@ -78,6 +79,11 @@ class RunDirectory:
         return self.path / "log.jsonl"
 
     @property
+    def quality_path(self) -> Path:
+        """One line a quick score."""
+        return self.path / "quality.jsonl"
+
+    @property
     def frames(self) -> Path:
         """Pictures of the same latents over time."""
         return self.path / "frames"
@@ -101,6 +107,11 @@ class RunDirectory:
     def scores_path(self) -> Path:
         """What ``gancli evaluate`` found."""
         return self.path / "scores.json"
+
+    @property
+    def history_path(self) -> Path:
+        """What ``gancli evaluate --history`` found."""
+        return self.path / "history.json"
 
     def exists(self) -> bool:
         """Tell whether a run lies here."""
@@ -160,20 +171,7 @@ class RunDirectory:
         Raises:
             CheckpointError: a line is damaged; it is named.
         """
-        try:
-            lines = self.log_path.read_bytes().split(b"\n")[:-1]
-        except FileNotFoundError:
-            return []
-        records = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                record = json.loads(line)
-                for key in _LOG_KEYS:
-                    record[key] + 0
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
-                raise CheckpointError(f"{self.log_path}, line {number}: damaged") from error
-            records.append(record)
-        return records
+        return _read_lines(self.log_path, _LOG_KEYS)
 
     def append_log(self, record: dict[str, Any]) -> None:
         """Add a line to the log.
@@ -181,16 +179,28 @@ class RunDirectory:
         Raises:
             StorageError: the disk refuses.
         """
-        try:
-            with open(self.log_path, "ab") as file:
-                file.write(json.dumps(record).encode() + b"\n")
-        except OSError as error:
-            raise files.storage_error(error, self.log_path) from error
+        _append_line(self.log_path, record)
 
     def cut_log(self, step: int) -> None:
         """Drop what was logged after a step, so that a resumed run logs each step once."""
         kept = [record for record in self.read_log() if record["step"] <= step]
-        files.write_text(self.log_path, "".join(json.dumps(record) + "\n" for record in kept))
+        _write_lines(self.log_path, kept)
+
+    def read_quality(self) -> list[dict[str, Any]]:
+        """Return the quick scores; errors as :meth:`read_log`."""
+        return _read_lines(self.quality_path, _QUALITY_KEYS)
+
+    def append_quality(self, record: dict[str, Any]) -> None:
+        """Add a quick score; errors as :meth:`append_log`."""
+        _append_line(self.quality_path, record)
+
+    def mend_quality(self) -> None:
+        """Drop a last quick score that a crash cut short.
+
+        Those of steps after the newest checkpoint stay: the run comes there again, and alike.
+        """
+        if self.quality_path.exists():
+            _write_lines(self.quality_path, self.read_quality())
 
     def clear(self) -> None:
         """Remove what a training left here, and nothing that gancli did not make.
@@ -198,11 +208,18 @@ class RunDirectory:
         The config goes last: a folder without one is no run, and would be refused as foreign.
         """
         self.status_path.unlink(missing_ok=True)
-        for path in list(self.path.glob("state-*.safetensors*")):
-            path.unlink()
+        for pattern in ("state-*.safetensors*", "best.safetensors*"):
+            for path in list(self.path.glob(pattern)):
+                path.unlink()
         for folder in (self.frames, self.path / "snapshots"):
             shutil.rmtree(folder, ignore_errors=True)
-        for path in (self.log_path, self.scores_path, self.config_path):
+        for path in (
+            self.log_path,
+            self.quality_path,
+            self.scores_path,
+            self.history_path,
+            self.config_path,
+        ):
             path.unlink(missing_ok=True)
 
     def is_held(self) -> bool:
@@ -265,6 +282,36 @@ class RunDirectory:
                     return f"process {holder['pid']} on {holder['host']}"
             time.sleep(0.05)
         return "another process"
+
+
+def _read_lines(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the records of a file with one a line; ``keys`` are those that must be numbers."""
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            record = json.loads(line)
+            for key in keys:
+                record[key] + 0
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise CheckpointError(f"{path}, line {number}: damaged") from error
+        records.append(record)
+    return records
+
+
+def _append_line(path: Path, record: dict[str, Any]) -> None:
+    try:
+        with open(path, "ab") as file:
+            file.write(json.dumps(record).encode() + b"\n")
+    except OSError as error:
+        raise files.storage_error(error, path) from error
+
+
+def _write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
+    files.write_text(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
 def _alive(pid: int) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gancli import checkpoints
+from gancli import checkpoints, data
 from gancli.config import RunConfig
-from gancli.errors import CheckpointError, ConfigError
+from gancli.data import DataSplits
+from gancli.errors import CheckpointError, ConfigError, DataError
 from gancli.latents import latents_of_seeds, slerp
 from gancli.networks import Generator, build_generator, place
 from gancli.runs import RunDirectory, find_run
@@ -47,6 +48,27 @@ class Trained:
     def name(self) -> str:
         """The run's name, or that of the checkpoint file."""
         return self.run.name if self.run else self.checkpoint.stem
+
+    def splits(self) -> DataSplits:
+        """Load the data it was trained on, all classes of them.
+
+        Raises:
+            DataError: they are gone, or have changed since.
+        """
+        wanted = self.config.data
+        splits = data.load(
+            wanted.source,
+            image_size=wanted.image_size,
+            channels=wanted.channels,
+            holdout=wanted.holdout,
+        )
+        chosen = splits.train if wanted.digit is None else splits.train.of_class(wanted.digit)
+        if chosen.fingerprint() != self.data_fingerprint:
+            raise DataError(
+                f"{wanted.source} does not hold the data that {self.name} was trained on "
+                "(the fingerprint differs); put the old data back, or train anew"
+            )
+        return splits
 
     def labels(self, seeds: Sequence[int], digit: int | None = None) -> Tensor | None:
         """Return the label each seed is drawn with: ``digit``, or the classes in turn.
@@ -115,6 +137,7 @@ def load(
     *,
     runs_dir: str | Path = "checkpoints",
     device: str = "cpu",
+    weights: str = "last",
 ) -> Trained:
     """Load the generator of a run, by name or path, or of one checkpoint file.
 
@@ -122,6 +145,7 @@ def load(
         name: a run's name or folder, or a ``.safetensors`` file; None is the newest run.
         runs_dir: where runs are looked for by name.
         device: a torch device.
+        weights: ``last``, or ``best`` by a run's quick scores.
 
     Raises:
         CheckpointError: no such run, none of its checkpoints is whole, or weights are no numbers.
@@ -132,6 +156,14 @@ def load(
         run = RunDirectory(folder)
         return _trained(checkpoints.load(path), run if run.exists() else None, device)
     run = find_run(None if name is None else str(name), Path(runs_dir))
+    if weights == "best":
+        path = checkpoints.best_path(run.path)
+        if not path.exists():
+            raise CheckpointError(
+                f"{run.path} has no best weights: it was trained without quick scores; start it "
+                "with --score-every 1, or take --weights last"
+            )
+        return _trained(checkpoints.load(path), run, device)
     failure: CheckpointError | None = None
     for path in checkpoints.states(run.path):
         try:

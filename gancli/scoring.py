@@ -1,19 +1,23 @@
-"""A trained generator before the judge, and the verdict into its run directory."""
+"""Trained generators before the judge, and the verdict into the run directory."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 import gancli
-from gancli import data, files
+from gancli import checkpoints, files
 from gancli.config import STACKED_SOURCE
+from gancli.data import DataSplits
 from gancli.data.synthetic import targets
-from gancli.errors import ConfigError, DataError, memory_advice
+from gancli.errors import CheckpointError, ConfigError, memory_advice
 from gancli.metrics import (
     STACKED_SAMPLES,
+    Draw,
     Progress,
     ScoreCard,
     score,
@@ -21,7 +25,13 @@ from gancli.metrics import (
     score_stacked,
 )
 from gancli.metrics.judge import appoint
-from gancli.sampling import Trained
+from gancli.metrics.memorisation import Pairs
+from gancli.metrics.scores import CLOSEST_PAIRS, COURSE_IMAGES, Extent
+from gancli.metrics.usefulness import score_usefulness
+from gancli.pictures.grid import save_png
+from gancli.pictures.pairs import Band, draw_bands
+from gancli.runs import RunDirectory
+from gancli.sampling import Trained, load
 
 USUAL_SAMPLES = 10_000
 
@@ -33,11 +43,13 @@ def evaluate(
     seed: int = 0,
     judge: Path | None = None,
     quick: bool = False,
+    cas: bool = False,
     on_progress: Progress | None = None,
 ) -> ScoreCard:
     """Score a generator beside held-out real images of the data it was trained on.
 
-    The scores are also written into the run directory, if the generator lies in one.
+    The scores are also written into the run directory, if the generator lies in one, and so is a
+    picture of the fakes nearest to a training image, where they were looked for.
 
     Args:
         trained: the generator.
@@ -46,66 +58,39 @@ def evaluate(
         seed: of the samples and of the choice of real images.
         judge: weights of a judge to be asked instead of the one :func:`appoint` chooses.
         quick: only what the judge says and the Frechet distance in its features.
-        on_progress: called with the images drawn and the images in all.
+        cas: also train two classifiers, on fakes and on real images; see
+            :mod:`gancli.metrics.usefulness`.
+        on_progress: called with the images drawn and the images in all; of ``cas`` also with the
+            steps of a training and the steps in all.
 
     Raises:
         CheckpointError: the judge's weights are missing, damaged, or of other classes.
-        ConfigError: the number of samples or the seed is out of range.
+        ConfigError: the number of samples or the seed is out of range, or ``cas`` is asked of a
+            generator without labels.
         DataError: the data are gone or changed, have nothing held out, or ``samples`` is too few.
         StorageError: the scores cannot be written.
     """
-    wanted = trained.config.data
-    is_stacked = wanted.source == STACKED_SOURCE
     if samples is None:
+        is_stacked = trained.config.data.source == STACKED_SOURCE
         samples = STACKED_SAMPLES if is_stacked else USUAL_SAMPLES
     if not 1 <= samples <= 1_000_000:
         raise ConfigError(f"-n {samples} is out of range: it must be 1 to 1,000,000")
     if not 0 <= seed <= 1_000_000:
         raise ConfigError(f"--seed {seed} is out of range: it must be 0 to 1,000,000")
-    splits = data.load(
-        wanted.source,
-        image_size=wanted.image_size,
-        channels=wanted.channels,
-        holdout=wanted.holdout,
-    )
-    chosen = splits.train if wanted.digit is None else splits.train.of_class(wanted.digit)
-    if chosen.fingerprint() != trained.data_fingerprint:
-        raise DataError(
-            f"{wanted.source} does not hold the data that {trained.name} was trained on "
-            "(the fingerprint differs); put the old data back, or train anew"
-        )
-
-    def draw(seeds: range) -> tuple[Tensor, Tensor | None]:
-        return trained.sample(seeds), trained.labels(seeds)
-
-    made = targets(wanted.source)
-    if judge is not None and is_stacked:
-        raise ConfigError(f"--judge: {wanted.source} is judged by the digit judge that ships")
+    if cas:
+        _check_labels(trained)
+    splits = trained.splits()
     with memory_advice("score fewer samples (-n)"):
-        if made is not None and splits.test is not None:
-            if judge is not None:
-                raise ConfigError(f"--judge: the modes of {wanted.source} are known without one")
-            real = splits.test
-            if wanted.digit is not None:
-                made, real = made.of_class(wanted.digit), real.of_class(wanted.digit)
-            card = score_modes(
-                draw, made, real, samples=samples, seed=seed, on_progress=on_progress
-            )
-        elif is_stacked:
-            card = score_stacked(
-                draw, splits, samples=samples, seed=seed, quick=quick, on_progress=on_progress
-            )
-        else:
-            card = score(
-                draw,
-                splits,
-                digit=wanted.digit,
-                samples=samples,
-                seed=seed,
-                appointed=appoint(splits, judge),
-                quick=quick,
-                on_progress=on_progress,
-            )
+        card = _card(
+            trained, splits, judge, samples, seed, "quick" if quick else "full", on_progress
+        )
+        if cas:
+            useful = score_usefulness(_draw_of(trained), splits, seed=seed, on_progress=on_progress)
+            card = dataclasses.replace(card, figures=(*card.figures, *useful))
+    picture = closest_path(trained, card)
+    if picture is not None:
+        files.make_folder(picture.parent)
+        _draw_closest(trained, card, picture)
     if trained.run is not None:
         files.write_text(
             trained.run.scores_path, json.dumps(as_dict(trained, card), indent=2) + "\n"
@@ -113,13 +98,195 @@ def evaluate(
     return card
 
 
+@dataclasses.dataclass(frozen=True)
+class History:
+    """The course of a run's figures.
+
+    Attributes:
+        run: the run.
+        path: the file that holds all of it.
+        steps: of the kept generators, int each, oldest first.
+        epochs: the same in epochs.
+        cards: a score card each, all of the same figures.
+    """
+
+    run: RunDirectory
+    path: Path
+    steps: tuple[int, ...]
+    epochs: tuple[float, ...]
+    cards: tuple[ScoreCard, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures in order, with their values over the epochs, fit for JSON."""
+        figures = []
+        for number, last in enumerate(self.cards[-1].figures):
+            course = [card.figures[number] for card in self.cards]
+            about = dataclasses.asdict(last)
+            for part in ("value", "low", "high"):
+                about[f"{part}s"] = [getattr(figure, part) for figure in course]
+                del about[part]
+            figures.append(about)
+        return {
+            "run": self.run.name,
+            "steps": list(self.steps),
+            "epochs": list(self.epochs),
+            "figures": figures,
+            "version": gancli.__version__,
+        }
+
+
+def history(
+    run: RunDirectory,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    judge: Path | None = None,
+    on_progress: Progress | None = None,
+) -> History:
+    """Score every generator that a run has kept, and write ``history.json`` into its directory.
+
+    Args:
+        run: the run.
+        seed: of the samples and of the choice of real images; the same for every generator.
+        device: a torch device that draws the samples.
+        judge: as for :func:`evaluate`.
+        on_progress: called with the generators scored and the generators in all.
+
+    Raises:
+        CheckpointError: the run has kept none, one is damaged, or the judge is.
+        ConfigError: the seed is out of range.
+        DataError: as :func:`evaluate`.
+        StorageError: the file cannot be written.
+    """
+    if not 0 <= seed <= 1_000_000:
+        raise ConfigError(f"--seed {seed} is out of range: it must be 0 to 1,000,000")
+    paths = checkpoints.snapshots(run.path)
+    if not paths:
+        raise CheckpointError(
+            f"{run.path} has kept no generators (snapshots), so it has no history yet; train it "
+            f"further: gancli train --resume {run.name}"
+        )
+    splits = load(paths[0], device=device).splits()
+    steps, epochs, cards = [], [], []
+    for number, path in enumerate(paths, start=1):
+        trained = load(path, device=device)
+        steps.append(trained.step)
+        epochs.append(trained.epoch)
+        cards.append(_card(trained, splits, judge, COURSE_IMAGES, seed, "course", None))
+        if on_progress is not None:
+            on_progress(number, len(paths))
+    found = History(run, run.history_path, tuple(steps), tuple(epochs), tuple(cards))
+    files.write_text(found.path, json.dumps(found.as_dict(), indent=2) + "\n")
+    return found
+
+
+def _card(
+    trained: Trained,
+    splits: DataSplits,
+    judge: Path | None,
+    samples: int,
+    seed: int,
+    extent: Extent,
+    on_progress: Progress | None,
+) -> ScoreCard:
+    """Score a generator in the way that its data ask for; of made data the extent is always all."""
+    wanted, draw = trained.config.data, _draw_of(trained)
+    made, real = targets(wanted.source), splits.test
+    if made is not None and real is not None:
+        if judge is not None:
+            raise ConfigError(f"--judge: the modes of {wanted.source} are known without one")
+        if wanted.digit is not None:
+            made, real = made.of_class(wanted.digit), real.of_class(wanted.digit)
+        return score_modes(draw, made, real, samples=samples, seed=seed, on_progress=on_progress)
+    if wanted.source == STACKED_SOURCE:
+        if judge is not None:
+            raise ConfigError(f"--judge: {wanted.source} is judged by the digit judge that ships")
+        # Modes of fewer fakes would not compare, at any time of a training.
+        count = STACKED_SAMPLES if extent == "course" else samples
+        return score_stacked(
+            draw, splits, samples=count, seed=seed, extent=extent, on_progress=on_progress
+        )
+    return score(
+        draw,
+        splits,
+        digit=wanted.digit,
+        samples=samples,
+        seed=seed,
+        appointed=appoint(splits, judge),
+        extent=extent,
+        on_progress=on_progress,
+    )
+
+
+def _draw_of(trained: Trained) -> Draw:
+    def draw(seeds: range) -> tuple[Tensor, Tensor | None]:
+        return trained.sample(seeds), trained.labels(seeds)
+
+    return draw
+
+
+def _check_labels(trained: Trained) -> None:
+    """Refuse to train a classifier on fakes that nobody can label."""
+    wanted = trained.config.data
+    if targets(wanted.source) is not None or wanted.source == STACKED_SOURCE:
+        raise ConfigError(
+            f"--cas: the modes of {wanted.source} are known and counted without a classifier; "
+            "leave --cas out"
+        )
+    if trained.generator.classes:
+        return
+    if wanted.digit is not None:
+        reason = f"{trained.name} draws the digit {wanted.digit} alone; train one without --digit"
+    elif wanted.classes:
+        reason = f"{trained.name} was trained without labels; train one without --unconditional"
+    else:
+        reason = (
+            f"the data of {trained.name} have no labels; train on data that have, such as pictures "
+            "in a subfolder a class"
+        )
+    raise ConfigError(f"--cas needs a generator that is told which class to draw: {reason}")
+
+
+def closest_path(trained: Trained, card: ScoreCard) -> Path | None:
+    """Return where the picture of the closest pairs lies; None of a quick card or a lone file."""
+    if trained.run is None or card.closest is None:
+        return None
+    return trained.run.plots / "closest-pairs.png"
+
+
+def _draw_closest(trained: Trained, card: ScoreCard, path: Path) -> None:
+    assert card.closest is not None
+    fakes, real = card.closest
+    below = "above the training image nearest to each, and how far it is"
+    bands = [
+        _band(
+            fakes, f"The {len(fakes.images)} of {fakes.among:,} fakes that come closest, {below}"
+        ),
+        _band(real, f"The same of {real.among:,} real images that were not trained on"),
+    ]
+    about = {
+        "run": trained.name,
+        "step": str(trained.step),
+        "distance": "Euclidean, over pixels from 0 to 1",
+        "version": gancli.__version__,
+    }
+    save_png(draw_bands(bands, CLOSEST_PAIRS), path, about)
+
+
+def _band(pairs: Pairs, title: str) -> Band:
+    notes = [f"{distance:.2f}" for distance in pairs.distances.tolist()]
+    return Band(title, pairs.images.numpy(), pairs.train.numpy(), notes)
+
+
 def as_dict(trained: Trained, card: ScoreCard) -> dict[str, object]:
     """Return a score card with what it is of, fit for JSON."""
+    picture = closest_path(trained, card)
     return {
         "run": trained.name,
         "checkpoint": str(trained.checkpoint),
         "step": trained.step,
         "epoch": trained.epoch,
         "version": gancli.__version__,
+        "closest_pairs": None if picture is None else str(picture),
         **card.as_dict(),
     }

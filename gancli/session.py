@@ -18,7 +18,7 @@ import gancli
 from gancli import checkpoints, data, doctor, files
 from gancli.checkpoints import Checkpoint
 from gancli.config import STACKED_SOURCE, RunConfig
-from gancli.data import ImageSet
+from gancli.data import DataSplits
 from gancli.devices import auto_threads, pick_device
 from gancli.errors import (
     CheckpointError,
@@ -33,6 +33,7 @@ from gancli.observing import Observer
 from gancli.pictures.frames import frame_path
 from gancli.pictures.grid import save_png
 from gancli.pictures.sheet import draw_sheet
+from gancli.quality import QualityLog, reals
 from gancli.runs import RunDirectory, Status, check_identity, check_unclaimed
 from gancli.sampling import Trained
 from gancli.stopping import gentle_stop
@@ -132,11 +133,11 @@ def resolve(config: RunConfig, classes: int, threads_if_auto: int | None = None)
 
 def prepare(
     config: RunConfig, threads_if_auto: int | None = None
-) -> tuple[RunConfig, ImageSet, Plan]:
+) -> tuple[RunConfig, DataSplits, Plan]:
     """Resolve a config and check all of it that needs data and networks, without a step.
 
     Returns:
-        The resolved config, the training images and the calendar.
+        The resolved config, the data and the calendar.
 
     Raises:
         ConfigError: layers or lengths do not fit.
@@ -155,7 +156,9 @@ def prepare(
                 f"training.{key} = 1: '{mixing}' needs two images or more to compare; raise it, or "
                 "take the layer out"
             )
-    return config, splits.train, plan
+    if plan.score_steps is not None and not config.data.is_points and len(reals(splits)) < 2:
+        raise ConfigError("record.score_every needs two real images or more to compare with")
+    return config, splits, plan
 
 
 def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcome:
@@ -173,7 +176,7 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
     """
     began = time.monotonic()
     device = pick_device(placement.device)
-    config, images, plan = prepare(_recorded(config, placement), placement.threads_if_auto)
+    config, splits, plan = prepare(_recorded(config, placement), placement.threads_if_auto)
     assert isinstance(config.training.threads, int)
     torch.set_num_threads(config.training.threads)
     torch.backends.cudnn.deterministic = True
@@ -189,7 +192,7 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
         if run.exists():
             check_identity(run, config)
         files.write_text(run.config_path, config.to_toml())
-        session = _Session(run, config, plan, images, observer, placement, device)
+        session = _Session(run, config, plan, splits, observer, placement, device)
         state = session.open()
         session.write_status(Status.TRAINING, state.step)
         observer.started(run, config, plan, state.step)
@@ -199,20 +202,33 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
                 return "signal"
             if session.failure is not None and placement.on_failure != "warn":
                 return "unhealthy"
+            if session.quality.is_out_of_patience(state.step):
+                return "patience"
             limit = placement.max_seconds
             return "time" if limit is not None and time.monotonic() - began >= limit else None
 
         hooks = loop.Hooks(
-            session.log, session.frame, session.keep, session.save, observer.stepped, should_stop
+            log=session.log,
+            frame=session.frame,
+            keep=session.keep,
+            score=session.score,
+            save=session.save,
+            stepped=observer.stepped,
+            should_stop=should_stop,
         )
         first_step = state.step
+        reason, step_seconds = None, 0.0
         try:
-            reason, step_seconds = loop.train(state, images, config, plan, hooks)
+            if session.quality.is_out_of_patience(state.step):
+                reason = "patience"  # it was cut off before it could say so
+            else:
+                reason, step_seconds = loop.train(state, splits.train, config, plan, hooks)
         except TrainingError as error:
             session.write_status(Status.FAILED, state.step, error=str(error))
             raise
         status = {
             None: Status.FINISHED,
+            "patience": Status.FINISHED,
             "time": Status.PAUSED,
             "signal": Status.INTERRUPTED,
             "unhealthy": Status.FAILED,
@@ -256,15 +272,15 @@ class _Session:
         run: RunDirectory,
         config: RunConfig,
         plan: Plan,
-        images: ImageSet,
+        splits: DataSplits,
         observer: Observer,
         placement: Placement,
         device: torch.device,
     ) -> None:
         self.run, self.config, self.plan, self.observer = run, config, plan, observer
         self.placement, self.device = placement, device
-        self.images = images
-        self.fingerprint = images.fingerprint()
+        self.images = splits.train
+        self.fingerprint = self.images.fingerprint()
         kept = run.read_status()
         self.sessions: list[dict[str, Any]] = kept.get("sessions", [])
         self.kept = kept
@@ -273,6 +289,8 @@ class _Session:
         self.failure: doctor.Finding | None = None
         lines = -(-plan.total_steps // plan.log_steps)
         self.lines_a_visit = -(-lines // _VISITS)
+        run.mend_quality()
+        self.quality = QualityLog(run, config, splits)
 
     def open(self) -> TrainState:
         """Return the state to go on from: the newest whole checkpoint's, or a fresh one."""
@@ -376,6 +394,11 @@ class _Session:
     def keep(self, state: TrainState) -> None:
         path = checkpoints.snapshot_path(self.run.path, state.step)
         checkpoints.save(self._checkpoint(path, "generator", state, state.shown.state_dict()))
+
+    def score(self, state: TrainState, step_seconds: float) -> None:
+        record = self.quality.score(self._trained(state), step_seconds)
+        if record is not None:
+            self.observer.scored(record)
 
     def save(self, state: TrainState) -> None:
         tensors = to_tensors(state)

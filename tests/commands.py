@@ -286,6 +286,20 @@ class Lab:
         return made(*self._words(self.classes), "--runs-dir", self.root / "three").made
 
     @functools.cached_property
+    def held_out(self) -> Path:
+        """A finished tiny run on three shades of noise, with a test split."""
+        folder = self.root / "shades"
+        folder.mkdir()
+        random = np.random.default_rng(0)
+        for split, count in (("train", 64), ("t10k", 48)):
+            labels = np.arange(count, dtype=np.uint8) % 3
+            shades = 90 * labels[:, None, None] + random.integers(0, 60, (count, 8, 8), np.uint8)
+            pixels = folder / f"{split}-images-idx3-ubyte"
+            write_idx(pixels, (count, 8, 8), shades.tobytes())
+            write_idx(folder / f"{split}-labels-idx1-ubyte", (count,), labels.tobytes())
+        return made(*self._words(folder), "--runs-dir", self.root / "held-out").made
+
+    @functools.cached_property
     def digit(self) -> Path:
         """A run of the default recipe on the sevens of MNIST."""
         words = ["train", "--digit", "7", "--steps", "30", "--set", "training.batch_size=32"]

@@ -28,6 +28,7 @@ LAYERS = (
     {"sampling", "doctor"},
     {"training"},
     {"metrics", "pictures", "observing"},
+    {"quality"},
     {"session", "scoring", "judging", "films", "export", "plots"},
     {"jobs"},
     {"api"},

@@ -37,8 +37,13 @@ HINTS = {
 NUMBERS = sorted(key for key, hints in HINTS.items() if {int, float} & set(hints))
 
 
-# A loss that goes with every other key.
-PLAIN = {"loss.name": "non-saturating", "loss.r1": 0.0, "loss.r2": 0.0}
+# A loss and a record that go with every other key.
+PLAIN = {
+    "loss.name": "non-saturating",
+    "loss.r1": 0.0,
+    "loss.r2": 0.0,
+    "record.score_every": 1.0,
+}
 
 
 def with_key(key: str, value: Any) -> RunConfig:
@@ -89,6 +94,8 @@ def tables(draw: st.DrawFn) -> Table:
     for key in KEYS:
         config.set_key(table, key, draw(values(key)))
     data, training, loss = table["data"], table["training"], table["loss"]
+    if table["record"]["score_every"] is None:
+        table["record"]["patience"] = None
     data["channels"] = draw(st.sampled_from([1, 3]))
     if data["digit"] is not None:
         data["conditional"] = draw(st.sampled_from([False, "auto"]))

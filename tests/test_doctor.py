@@ -307,3 +307,36 @@ def test_thresholds_say_where_health_ends() -> None:
     strict = doctor.Thresholds(partial_collapse=0.95)
     assert diagnose(course(), config()).healthy
     assert names(diagnose(course(), config(), thresholds=strict)) == ["partial mode collapse"]
+
+
+def scored(*scores: float) -> list[dict[str, Any]]:
+    return [
+        {"step": 250 * n, "epoch": 2.5 * n, "score": score, "figure": "frechet_distance_judge"}
+        for n, score in enumerate(scores, start=1)
+    ]
+
+
+def test_quick_scores_tell_of_deterioration_that_variety_does_not_show() -> None:
+    (found,) = diagnose(course(), config(), scores=scored(90, 30, 80, 60, 70)).findings
+    assert found.name == "deterioration"
+    assert found.epoch == 5.0
+    assert "30 at its best and is 70 at the end" in found.evidence
+    assert found.remedy == ("training.epochs=5",)
+
+
+def test_quick_scores_that_stay_near_their_best_are_well() -> None:
+    assert diagnose(course(), config(), scores=scored(90, 50, 30, 36, 40, 33)).findings == ()
+    assert diagnose(course(), config(), scores=scored(30, 80, 60)).findings == ()  # too few
+    worse = course(diversity_fake=halves(9, 6.2))
+    assert diagnose(worse, config(), scores=scored(90, 50, 30, 36, 40, 33)).findings == ()
+    assert names(diagnose(worse, config())) == ["deterioration"]
+
+
+def test_a_runs_own_quick_scores_are_read(
+    tiny_config: TinyConfig, train_run: TrainRun, tmp_path: Path
+) -> None:
+    wanted = tiny_config({"training.steps": 120, "record.score_every": 20.0})
+    run = train_run(wanted, tmp_path / "run").run
+    lines = [json.dumps(record) + "\n" for record in scored(10, 100, 100, 100)]
+    run.quality_path.write_text("".join(lines))
+    assert "deterioration" in names(doctor.examine(run))

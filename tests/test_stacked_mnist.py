@@ -61,16 +61,22 @@ def test_colours_are_trained_sampled_filmed_and_judged(
     assert caught.value.exit_code == 3
     with pytest.raises(ConfigError, match="--judge: stacked-mnist is judged by"):
         api.evaluate("stacked-mnist", judge="mine.safetensors")
+    with pytest.raises(ConfigError, match="--cas: the modes of stacked-mnist"):
+        api.evaluate("stacked-mnist", cas=True)
     for module in (stacked, scoring):
         monkeypatch.setattr(module, "STACKED_SAMPLES", 300)
     monkeypatch.setattr(
         stacked, "_perfect", lambda train, samples, generator: train.labels[:samples]
     )
-    card = api.evaluate("stacked-mnist", quick=True)
+    card = api.evaluate("stacked-mnist")
     assert card.samples == 300
     assert 1 <= card["modes"].value <= 300
     assert 200 < card["modes"].real <= 300
     assert trained.run.scores_path.exists()
+    assert open_png(trained.run.plots / "closest-pairs.png").mode == "RGB"
+    course = api.history("stacked-mnist")
+    assert {card.samples for card in course.cards} == {300}
+    assert course.cards[0].figures[0].name == "modes"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +16,13 @@ from gancli.cli.options import (
     QuietOption,
     RunArgument,
     RunsDirOption,
+    WeightsOption,
     data_words,
     runs_dir_words,
 )
 from gancli.cli.output import Output
 from gancli.cli.progress import counting, fetch_data
+from gancli.errors import ConfigError, MissingPartError
 
 
 def evaluate(
@@ -39,6 +42,15 @@ def evaluate(
         bool,
         typer.Option("--quick", help="Only the judge's view and its Frechet distance: seconds."),
     ] = False,
+    history: Annotated[
+        bool,
+        typer.Option("--history", help="Score every kept generator, and draw the course of it."),
+    ] = False,
+    weights: WeightsOption = "last",
+    cas: Annotated[
+        bool,
+        typer.Option("--cas", help="Also train a classifier on fakes, one on real: minutes."),
+    ] = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -48,17 +60,27 @@ def evaluate(
     """
     output = Output(as_json, quiet)
     output.say("loading torch, the judge and the data ...")
+    if history:
+        others = {"--quick": quick, "--cas": cas, "--weights": weights != "last"}
+        if any(others.values()):
+            other = next(name for name, asked in others.items() if asked)
+            raise ConfigError(f"--history scores all that was kept in one way; leave {other} out")
+        _score_history(run, seed, runs_dir, device, judge, output)
+        return
     from gancli import scoring  # noqa: PLC0415 - imports torch
 
-    trained = api.load(run, runs_dir=runs_dir, device=device)
+    trained = api.load(run, runs_dir=runs_dir, device=device, weights=weights)
     fetch_data(trained.config.data.source, output)
-    with counting(output, "samples") as on_progress:
+    if cas:
+        output.say("--cas trains two classifiers, which takes about a minute each")
+    with counting(output, "samples, then classifiers" if cas else "samples") as on_progress:
         card = scoring.evaluate(
             trained,
             samples=samples,
             seed=seed,
             judge=judge,
             quick=quick,
+            cas=cas,
             on_progress=on_progress,
         )
     wide = max(len(figure.name) for figure in card.figures)
@@ -74,9 +96,46 @@ def evaluate(
         if wanted.classes and not card.judge_knows_classes:
             words = shlex.join(["gancli", "judge", *data_words(wanted), "--network", "cnn"])
             output.say(f"for figures of the classes, train a judge of these data: {words}")
+    picture = scoring.closest_path(trained, card)
+    if picture is not None:
+        output.say(f"the fakes closest to training images, beside them: {picture}")
     output.next("gancli", "sample", run or trained.name, *runs_dir_words(runs_dir))
     path = trained.run.scores_path if trained.run else None
     output.result(path, scoring.as_dict(trained, card))
+
+
+def _score_history(
+    run: str | None, seed: int, runs_dir: Path, device: str, judge: Path | None, output: Output
+) -> None:
+    found = runs.find_run(run, runs_dir)
+    fetch_data(found.read_config().data.source, output)
+    with counting(output, "generators") as on_progress:
+        course = api.history(
+            run, seed=seed, runs_dir=runs_dir, device=device, judge=judge, on_progress=on_progress
+        )
+    figures = course.cards[-1].figures
+    names = [figure.name for figure in figures]
+    output.say(_row(["epoch", *names], names))
+    for epoch, card in zip(course.epochs, course.cards, strict=True):
+        output.say(_row([epoch, *(figure.value for figure in card.figures)], names))
+    output.say(_row(["real", *(figure.real for figure in figures)], names))
+    try:
+        drawn = api.plot(found.path, what="quality")
+    except MissingPartError as error:
+        output.warn(f"no picture of it: {error}")
+        path = course.path
+    else:
+        path = drawn.paths[0]
+    output.next("gancli", "plot", found.name, *runs_dir_words(runs_dir))
+    output.result(path, {**course.as_dict(), "path": str(path)})
+
+
+def _row(values: Sequence[float | str], names: Sequence[str]) -> str:
+    """Lay numbers out under the names of their columns, the epoch's first."""
+    cells = [value if isinstance(value, str) else f"{value:.4g}" for value in values]
+    return "  ".join(
+        f"{cell:>{max(len(name), 8)}}" for cell, name in zip(cells, ["epoch", *names], strict=True)
+    )
 
 
 def _shown(value: float, low: float, high: float) -> str:

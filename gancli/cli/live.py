@@ -100,6 +100,9 @@ class PlainView(Observer):
             f"{left:.0f} s left"
         )
 
+    def scored(self, record: dict[str, Any]) -> None:
+        self.output.say(f"epoch {record['epoch']:g}  {score_words(record)}")
+
     def warned(self, message: str) -> None:
         self.output.warn(message)
 
@@ -122,7 +125,7 @@ class LiveView(Observer):
         self.figures = Text()
         self.digits: Digits | None = None
         self.images_per_step = 0
-        self.source = ""
+        self.source = self.score = ""
         self.display = Live(
             get_renderable=self._render,
             console=output.console,
@@ -148,7 +151,11 @@ class LiveView(Observer):
             self.progress.update(self.task, completed=step, speed=shown)
 
     def logged(self, record: dict[str, Any]) -> None:
-        self.figures = Text(f"epoch {record['epoch']:g}  {figures_line(record)}", overflow="fold")
+        words = f"epoch {record['epoch']:g}  {figures_line(record)}{self.score}"
+        self.figures = Text(words, overflow="fold")
+
+    def scored(self, record: dict[str, Any]) -> None:
+        self.score = f"  {score_words(record)}"
 
     def framed(self, samples: Tensor, epoch: float) -> None:
         from gancli.pictures.sheet import as_tiles  # noqa: PLC0415 - imports torch
@@ -157,6 +164,11 @@ class LiveView(Observer):
 
     def warned(self, message: str) -> None:
         self.output.warn(message)
+
+
+def score_words(record: dict[str, Any]) -> str:
+    """Return a quick score with its name."""
+    return f"{record['figure'].replace('_', ' ')} {record['score']:.4g}"
 
 
 def figures_line(record: dict[str, Any]) -> str:

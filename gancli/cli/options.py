@@ -24,6 +24,9 @@ RunsDirOption = Annotated[
     Path, typer.Option("--runs-dir", help="The folder where runs lie.", file_okay=True)
 ]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+WeightsOption = Annotated[
+    str, typer.Option("--weights", help="last, or best by the scores of --score-every.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but warnings and errors.")

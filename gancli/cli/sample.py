@@ -14,6 +14,7 @@ from gancli.cli.options import (
     QuietOption,
     RunArgument,
     RunsDirOption,
+    WeightsOption,
     parse_numbers,
     parse_pair,
     runs_dir_words,
@@ -40,9 +41,13 @@ def sample(
     interpolate: Annotated[
         str | None, typer.Option(metavar="A,B", help="The way from seed A to seed B.")
     ] = None,
+    real: Annotated[
+        bool, typer.Option("--real", help="Real images that were not trained on instead.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Where to: .png, .npz or .idx.")] = None,
     runs_dir: RunsDirOption = runs.DEFAULT_RUNS_DIR,
     device: DeviceOption = "auto",
+    weights: WeightsOption = "last",
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -62,11 +67,16 @@ def sample(
         interpolate=None
         if interpolate is None
         else parse_pair(interpolate, ",", "--interpolate", "two seeds: 3,8"),
+        real=real,
         out=out,
         runs_dir=runs_dir,
         device=device,
+        weights=weights,
     )
-    output.say(f"drew {made.count:,} samples of {made.run} (step {made.step:,})")
+    if real:
+        output.say(f"wrote {made.count:,} real images that {made.run} was not trained on")
+    else:
+        output.say(f"drew {made.count:,} samples of {made.run} (step {made.step:,})")
     output.next("gancli", "evaluate", *([run] if run else []), *runs_dir_words(runs_dir))
     output.result(
         made.path,

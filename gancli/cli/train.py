@@ -55,6 +55,12 @@ def train(
         typer.Option("--set", metavar="KEY=VALUE", help="Set any key of the config."),
     ] = None,
     frame_every: Annotated[float | None, typer.Option(help="Epochs from frame to frame.")] = None,
+    score_every: Annotated[
+        float | None, typer.Option(help="Epochs from quick score to quick score; keeps the best.")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="End after so many scores without a better one.")
+    ] = None,
     resume: Annotated[str | None, typer.Option(metavar="RUN", help="Go on with a run.")] = None,
     name: Annotated[str | None, typer.Option(help="The run's name.")] = None,
     runs_dir: RunsDirOption = runs.DEFAULT_RUNS_DIR,
@@ -98,6 +104,8 @@ def train(
         "training.epochs": epochs,
         "training.steps": steps,
         "record.frame_every": frame_every,
+        "record.score_every": score_every,
+        "record.patience": patience,
         "data.conditional": False if unconditional else None,
         "training.threads": None if threads is None else _threads(threads),
     }
@@ -154,9 +162,9 @@ def _print_plan(job: Job, output: Output) -> None:
     from gancli import session  # noqa: PLC0415 - imports torch
 
     fetch_data(job.config.data.source, output)
-    config, images, plan = session.prepare(job.config)
+    config, splits, plan = session.prepare(job.config)
     output.say(
-        f"{len(images):,} images, {plan.steps_per_epoch:,} steps an epoch, "
+        f"{len(splits.train):,} images, {plan.steps_per_epoch:,} steps an epoch, "
         f"{plan.total_steps:,} steps in all; nothing was written"
     )
     output.next(*(word for word in job.command if word != "--dry-run"))
@@ -182,6 +190,8 @@ def _train_one(job: Job, output: Output) -> None:
         f"{outcome.run.name} {outcome.status} at step {outcome.step:,} of {outcome.total_steps:,} "
         f"after {outcome.seconds:.1f} s ({outcome.step_seconds / outcome.seconds:.0%} in steps)"
     )
+    if outcome.status is runs.Status.FINISHED and outcome.step < outcome.total_steps:
+        output.say("ended early: the scores found nothing better any more (--patience)")
     output.say(f"doctor: {doctor.examine(job.run).line()}")
     _finish_one(summary, job, output)
     if outcome.signal_number is not None:

@@ -38,6 +38,12 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    def at(self, indices: Tensor) -> ImageSet:
+        """Return the images at indices, int64 [n]."""
+        return ImageSet(
+            self.images[indices], self.labels if self.labels is None else self.labels[indices]
+        )
+
     def of_class(self, label: int) -> ImageSet:
         """Return the images of one class.
 
@@ -76,6 +82,11 @@ class DataSplits:
     holdout: ImageSet | None
     test: ImageSet | None
     classes: int
+
+    @property
+    def unseen(self) -> ImageSet | None:
+        """Real images that were not trained on: the test split, or else the holdout."""
+        return self.holdout if self.test is None else self.test
 
     def of_class(self, label: int) -> DataSplits:
         """Return the splits with the images of one class alone."""

@@ -21,6 +21,8 @@ from gancli.networks.layers import ImageShape, build_layers
 
 # Called after every epoch with the network as it is.
 OnEpoch = Callable[[nn.Module], None]
+# Called after every step with the steps done and the steps in all.
+OnStep = Callable[[int, int], None]
 
 # Report R3 tells the length, the learning rate, sigmoids, weights from the standard normal and SGD
 # with the batch's mean gradient. It leaves the width of the network, the batch and the cost open:
@@ -121,7 +123,13 @@ def _batches(images: int, batch: int, steps: int, generator: torch.Generator) ->
 
 
 def train_judge(
-    train: ImageSet, classes: int, *, seed: int, epochs: int = JUDGE_EPOCHS, on_epoch: OnEpoch
+    train: ImageSet,
+    classes: int,
+    *,
+    seed: int,
+    epochs: int = JUDGE_EPOCHS,
+    on_epoch: OnEpoch | None = None,
+    on_step: OnStep | None = None,
 ) -> Judge:
     """Return the running average of a judge trained with AdamW and a cosine schedule.
 
@@ -133,13 +141,20 @@ def train_judge(
         seed: of everything random.
         epochs: passes over the images; of few, several passes that make 100 steps.
         on_epoch: called after each.
+        on_step: called after every step with the steps done and the steps in all.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _train_judge(train, classes, epochs, on_epoch)
+        return _train_judge(train, classes, epochs, on_epoch, on_step)
 
 
-def _train_judge(train: ImageSet, classes: int, epochs: int, on_epoch: OnEpoch) -> Judge:
+def _train_judge(
+    train: ImageSet,
+    classes: int,
+    epochs: int,
+    on_epoch: OnEpoch | None,
+    on_step: OnStep | None,
+) -> Judge:
     assert train.labels is not None
     network = Judge.of(train, classes)
     averaged = copy.deepcopy(network).eval()
@@ -166,7 +181,10 @@ def _train_judge(train: ImageSet, classes: int, epochs: int, on_epoch: OnEpoch) 
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             _average(averaged, network, 1 / memory)
-        on_epoch(averaged)
+            if on_step is not None:
+                on_step(epoch * steps + step + 1, epochs * steps)
+        if on_epoch is not None:
+            on_epoch(averaged)
     return averaged.requires_grad_(False)
 
 

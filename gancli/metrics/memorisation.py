@@ -47,6 +47,36 @@ def nearest(images: Tensor, train: Tensor) -> Nearest:
     return Nearest(torch.cat(found), torch.cat(indices))
 
 
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """Images beside the training images nearest to them, the closest pair first.
+
+    Attributes:
+        images: uint8 [n, channels, height, width].
+        train: the training image nearest to each, of the same shape.
+        distances: float64 [n], Euclidean, ascending.
+        among: how many images these are the nearest of.
+    """
+
+    images: Tensor
+    train: Tensor
+    distances: Tensor
+    among: int
+
+
+def closest(images: Tensor, train: Tensor, found: Nearest, count: int) -> Pairs:
+    """Return the ``count`` pairs that are closest, or all where there are fewer.
+
+    Args:
+        images: uint8 [n, channels, height, width].
+        train: the training images, uint8 [m, channels, height, width].
+        found: of each image, what :func:`nearest` says.
+        count: how many pairs.
+    """
+    chosen = found.distances.argsort(stable=True)[:count]
+    return Pairs(images[chosen], train[found.indices[chosen]], found.distances[chosen], len(images))
+
+
 def copying_z(fake: Tensor, real: Tensor) -> float:
     """Return how much nearer the fakes lie to the training images than unseen real images do.
 

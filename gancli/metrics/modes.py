@@ -54,14 +54,13 @@ def score_modes(
         seed: another seed scores other fakes.
         on_progress: called after every chunk with the samples drawn and the samples in all.
     """
-    modes = _flat(real.images[: len(made.modes)] if made.spread == 0 else made.modes)
+    modes = _modes(made, real)
     fakes = _drawn(draw, seed * SEEDS_A_CARD, samples, on_progress)
     near = [_nearest(_flat(rows), modes) for rows in (fakes, real.images)]
     points = made.modes.ndim == 2
     figures: list[Figure] = []
     if len(modes) > 1:
-        reach = HIGH_QUALITY_SPREADS * made.spread if made.spread else half_way(modes)
-        figures += _covered(near, len(modes), reach, points, seed)
+        figures += _covered(near, len(modes), _reach(made, modes), points, seed)
     measure = "distance" if points else "root mean square distance, in ink from 0 to 1,"
     figures.append(
         _figure(
@@ -85,6 +84,15 @@ def _drawn(draw: Draw, start: int, samples: int, on_progress: Progress | None) -
         if on_progress is not None:
             on_progress(seeds.stop - start, samples)
     return torch.cat(portions)
+
+
+def _modes(made: Targets, real: ImageSet) -> Tensor:
+    """Return the modes, float64 [k, d]; drawings in the size that the images have."""
+    return _flat(real.images[: len(made.modes)] if made.spread == 0 else made.modes)
+
+
+def _reach(made: Targets, modes: Tensor) -> float:
+    return HIGH_QUALITY_SPREADS * made.spread if made.spread else half_way(modes)
 
 
 def half_way(modes: Tensor) -> float:
@@ -130,6 +138,27 @@ def _covered(
             unit="share",
         ),
     ]
+
+
+def mode_shortfall(samples: Tensor, made: Targets, real: ImageSet) -> float:
+    """Return the share of samples that would have to move for every mode to have its part.
+
+    That is the total variation distance between where the samples are (at a mode, or near none)
+    and equal parts for all modes: 0 is best, 1 is none near any mode. Of a single target it is the
+    mean distance from it, since every sample belongs to it.
+
+    Args:
+        samples: uint8 [n, channels, height, width], or points float32 [n, 2].
+        made: what the data consist of.
+        real: samples of the data, mode after mode in turn.
+    """
+    modes = _modes(made, real)
+    distances, which = _nearest(_flat(samples), modes)
+    if len(modes) == 1:
+        return float(distances.mean())
+    good = distances < _reach(made, modes)
+    shares = torch.bincount(which[good], minlength=len(modes)) / len(samples)
+    return 1 - float(shares.clamp(max=1 / len(modes)).sum())
 
 
 def covered(counts: Tensor, total: int) -> int:

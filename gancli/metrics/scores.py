@@ -30,7 +30,14 @@ from gancli.metrics.intervals import (
 )
 from gancli.metrics.judge import Appointed, Judge, Judged, appoint, judged
 from gancli.metrics.kernel import SUBSETS, kernel_distances, subset_size
-from gancli.metrics.memorisation import NEAR_QUANTILE, copying_z, near_share, nearest
+from gancli.metrics.memorisation import (
+    NEAR_QUANTILE,
+    Pairs,
+    closest,
+    copying_z,
+    near_share,
+    nearest,
+)
 from gancli.metrics.neighbours import COVERAGE_K, PRECISION_K, Cloud, Overlap, overlap
 from gancli.metrics.random_features import random_features
 
@@ -72,6 +79,10 @@ _OVERLAP: dict[str, tuple[str, Better]] = {
 # A share for each of more classes would bury the other figures.
 MOST_SHARES = 20
 CHUNK = 1_000
+# How much is scored: all; the judge's view and one distance; the course of a training.
+Extent = Literal["full", "quick", "course"]
+COURSE_IMAGES = 1_000
+CLOSEST_PAIRS = 12
 # Score cards of different seeds share no image as long as they draw no more than this.
 SEEDS_A_CARD = 1_000_000
 
@@ -119,6 +130,8 @@ class ScoreCard:
         judge: which judge it was and how often it is right, in plain words; None without one.
         judge_knows_classes: whether the judge tells the data's classes apart; else the figures
             that need that are left out.
+        closest: the fakes nearest to a training image beside it, and the same of the held-out
+            images; None of a quick card. Not part of what is compared or written.
     """
 
     figures: tuple[Figure, ...]
@@ -130,6 +143,7 @@ class ScoreCard:
     reference_images: int
     judge: str | None = None
     judge_knows_classes: bool = False
+    closest: tuple[Pairs, Pairs] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Figure:
         """Return a figure by its name; KeyError when it was left out."""
@@ -137,10 +151,9 @@ class ScoreCard:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, strings and finite numbers, fit for JSON."""
-        return {
-            **dataclasses.asdict(self),
-            "figures": [dataclasses.asdict(f) for f in self.figures],
-        }
+        content = dataclasses.asdict(dataclasses.replace(self, closest=None))
+        del content["closest"]
+        return {**content, "figures": list(content["figures"])}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,8 +162,8 @@ class Seen:
 
     Attributes:
         judged: what the judge says of them.
-        random: float64 [n, 64], the features of a random network; empty when in a hurry.
-        pixels: uint8 [n, channels, height, width], themselves; empty when in a hurry.
+        random: float64 [n, 64], the features of a random network; empty unless all is scored.
+        pixels: uint8 [n, channels, height, width], themselves; empty unless all is scored.
     """
 
     judged: Judged
@@ -158,10 +171,10 @@ class Seen:
     pixels: Tensor
 
     @classmethod
-    def of(cls, images: Tensor, judge: Judge, quick: bool) -> Seen:
+    def of(cls, images: Tensor, judge: Judge, extent: Extent) -> Seen:
         """Look at uint8 images [n, channels, height, width]."""
         said = judged(images, judge)
-        if quick:
+        if extent != "full":
             return cls(said, said.features[:, :0], images[:, :0])
         return cls(said, random_features(images), images)
 
@@ -250,7 +263,7 @@ def score(
     samples: int = 10_000,
     seed: int = 0,
     appointed: Appointed | None = None,
-    quick: bool = False,
+    extent: Extent = "full",
     on_progress: Progress | None = None,
 ) -> ScoreCard:
     """Score a generator against held-out real images.
@@ -271,16 +284,23 @@ def score(
             more, of further seeds.
         seed: another seed scores other fakes, against other random real images.
         appointed: the judge; by default :func:`gancli.metrics.judge.appoint` chooses.
-        quick: only what the judge says and the Frechet distance in its features.
+        extent: ``quick`` leaves it at what the judge says and the Frechet distance in its
+            features; ``course`` adds precision, recall, density and coverage, all of one draw of at
+            most 1,000 fakes against as many random held-out images.
         on_progress: called after every chunk with the images drawn and the images in all.
 
     Raises:
         DataError: nothing was held out, the class is unknown, or ``samples`` is too small.
         CheckpointError: the judge's weights are damaged.
     """
-    train, real, reference = _held_out(splits, digit)
+    train, real, reference = real_images(splits, digit)
+    if extent == "course" and len(real) > COURSE_IMAGES:
+        chosen = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
+        real = real.at(chosen[:COURSE_IMAGES])
     count = min(len(real), len(train))
-    draws = 1 if digit is None else DRAWS
+    draws = DRAWS if digit is not None and extent != "course" else 1
+    if extent == "course":
+        samples = count
     if samples < count:
         raise DataError(
             f"{samples:,} samples are too few to compare with {count:,} real images; "
@@ -289,7 +309,7 @@ def score(
     appointed = appointed or appoint(splits)
 
     def look(images: Tensor) -> Seen:
-        return Seen.of(images, appointed.judge, quick)
+        return Seen.of(images, appointed.judge, extent)
 
     fakes, asked = _draw_and_look(draw, look, seed, max(samples, draws * count), on_progress)
     generator = torch.Generator().manual_seed(seed)
@@ -309,19 +329,21 @@ def score(
         figures.append(label_accuracy_figure(*hits, seed))
     if digit is None and asked is None:
         figures.append(_judge_confidence(shown.judged, held_out.judged, seed))
-    for kind in KINDS[:1] if quick else KINDS:
+    for kind in KINDS if extent == "full" else KINDS[:1]:
         sides = Sides.of(kind, fake_draws, real_draws, held_out, reference, seed)
         figures.append(frechet_figure(sides))
-        if not quick and count >= 4:
+        if extent == "full" and count >= 4:
             figures.append(kernel_figure(sides))
-        if not quick and kind == "judge" and count > COVERAGE_K:
+        if extent != "quick" and kind == "judge" and count > COVERAGE_K:
             figures += overlap_figures(sides)
-    if not quick:
+    pairs = None
+    if extent == "full":
         figures.append(_entropy(shown.judged, held_out.judged, seed))
         if knows and digit is None:
             figures.append(_inception_style(shown.judged, held_out.judged, seed))
-        figures += memorisation_figures(fake_draws[0].pixels, held_out.pixels, train, seed)
-    if knows and digit is None:
+        copies, pairs = copying_figures(fake_draws[0].pixels, held_out.pixels, train, seed)
+        figures += copies
+    if knows and digit is None and extent != "course":
         figures += _class_balance(shown.judged, held_out.judged, train, seed)
     return ScoreCard(
         tuple(figures),
@@ -333,16 +355,20 @@ def score(
         len(real),
         appointed.words,
         knows,
+        pairs,
     )
 
 
-def _held_out(
+def real_images(
     splits: DataSplits, digit: int | None
 ) -> tuple[ImageSet, ImageSet, Literal["test", "holdout"]]:
-    """Return the training images, the real images that judge, and the name of their split."""
+    """Return the training images, the real images that judge, and the name of their split.
+
+    Raises:
+        DataError: nothing was held out, or the class is unknown.
+    """
     reference: Literal["test", "holdout"] = "holdout" if splits.test is None else "test"
-    real = splits.holdout if splits.test is None else splits.test
-    train = splits.train
+    real, train = splits.unseen, splits.train
     if real is not None and digit is not None:
         train, real = train.of_class(digit), real.of_class(digit)
     if real is None or min(len(real), len(train)) < 2:
@@ -378,7 +404,7 @@ def _chunks(start: int, total: int) -> Iterator[range]:
 
 
 def _judge_share(fakes: Judged, real: Judged, digit: int, seed: int) -> Figure:
-    return _share(
+    return share_figure(
         "judge_share",
         fakes.classes == digit,
         real.classes == digit,
@@ -390,7 +416,7 @@ def _judge_share(fakes: Judged, real: Judged, digit: int, seed: int) -> Figure:
 
 def label_accuracy_figure(fake_hits: Tensor, real_hits: Tensor, seed: int) -> Figure:
     """Return the share of images, bool [n] each, that the judge calls by their label."""
-    return _share(
+    return share_figure(
         "label_accuracy",
         fake_hits,
         real_hits,
@@ -447,13 +473,26 @@ def _inception_style(fakes: Judged, real: Judged, seed: int) -> Figure:
     )
 
 
-def memorisation_figures(fakes: Tensor, real: Tensor, train: ImageSet, seed: int) -> list[Figure]:
-    """Compare how near fakes and held-out images come to the training images, in pixels."""
+def copying_figures(
+    fakes: Tensor, real: Tensor, train: ImageSet, seed: int
+) -> tuple[list[Figure], tuple[Pairs, Pairs]]:
+    """Compare how near fakes and held-out images come to the training images, in pixels.
+
+    Args:
+        fakes: uint8 [n, channels, height, width].
+        real: the held-out images, of the same shape.
+        train: the training images.
+        seed: of the intervals.
+
+    Returns:
+        ``copying_z`` and ``near_share``, and the closest pairs of the fakes and of the real images.
+    """
     learned = _flat(train.images)
-    fake_near, real_near = (nearest(_flat(rows), learned).distances for rows in (fakes, real))
-    z, share = copying_z(fake_near, real_near), near_share(fake_near, real_near)
+    fake_near, real_near = (nearest(_flat(images), learned) for images in (fakes, real))
+    distances = fake_near.distances, real_near.distances
+    z, share = copying_z(*distances), near_share(*distances)
     what = f"of {len(fakes):,} fakes and {len(real):,} held-out images to the nearest training"
-    return [
+    figures = [
         make_figure(
             "copying_z",
             [z, 0.0],
@@ -476,6 +515,11 @@ def memorisation_figures(fakes: Tensor, real: Tensor, train: ImageSet, seed: int
             unit="share",
         ),
     ]
+    pairs = (
+        closest(fakes, train.images, fake_near, CLOSEST_PAIRS),
+        closest(real, train.images, real_near, CLOSEST_PAIRS),
+    )
+    return figures, pairs
 
 
 def _flat(images: Tensor) -> Tensor:
@@ -501,7 +545,7 @@ def _class_balance(fakes: Judged, real: Judged, train: ImageSet, seed: int) -> l
     if classes > MOST_SHARES:
         return [balance]
     return [balance] + [
-        _share(
+        share_figure(
             f"share_{label}",
             fakes.classes == label,
             real.classes == label,
@@ -612,7 +656,7 @@ def _overlap_interval(
     return Interval(low, min(high, 1.0) if unit == "share" else high)
 
 
-def _share(
+def share_figure(
     name: str,
     fake_hits: Tensor,
     real_hits: Tensor,
@@ -621,6 +665,7 @@ def _share(
     better: Literal["higher", "near"],
     seed: int,
 ) -> Figure:
+    """Return the figure of a share: of hits among the fakes, bool [n], and among real images."""
     hits = [(int(found.sum()), len(found)) for found in (fake_hits, real_hits)]
     return make_figure(
         name,

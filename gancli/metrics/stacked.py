@@ -22,19 +22,21 @@ from gancli.metrics.judge import judge_sha256, judged
 from gancli.metrics.random_features import random_features
 from gancli.metrics.scores import (
     CHUNK,
+    COURSE_IMAGES,
     KINDS,
     SEEDS_A_CARD,
     Draw,
+    Extent,
     Figure,
     Kind,
     Progress,
     ScoreCard,
     Sides,
+    copying_figures,
     frechet_figure,
     kernel_figure,
     label_accuracy_figure,
     make_figure,
-    memorisation_figures,
     overlap_figures,
 )
 
@@ -54,8 +56,8 @@ class _Seen:
         confidence: float64 [n], how probable it takes the three digits together to be.
         entropy: float64 [n], of its opinion on the three together, in nats.
         judge: float64 [m, 192], its features of the three channels.
-        random: float64 [m, 192], those of a random network; empty when in a hurry.
-        pixels: uint8 [m, 3, height, width]; empty when in a hurry.
+        random: float64 [m, 192], those of a random network; empty unless all is scored.
+        pixels: uint8 [m, 3, height, width]; empty unless all is scored.
     """
 
     modes: Tensor
@@ -66,13 +68,13 @@ class _Seen:
     pixels: Tensor
 
     @classmethod
-    def of(cls, images: Tensor, kept: int, quick: bool) -> _Seen:
+    def of(cls, images: Tensor, kept: int, extent: Extent) -> _Seen:
         """Look at uint8 images [n, 3, height, width], and keep much of the first ``kept``."""
         said = judged(_channels(images))
         # What the channels show is told independently: chances multiply, entropies add up.
         opinions = said.probabilities.reshape(len(images), CHANNELS, DIGITS)
         # Copies: a view would keep alive all that it is a part of.
-        pixels = images[: 0 if quick else kept].clone()
+        pixels = images[: kept if extent == "full" else 0].clone()
         return cls(
             modes_of(opinions.argmax(dim=2)),
             opinions.amax(dim=2).prod(dim=1),
@@ -114,7 +116,7 @@ def score_stacked(
     *,
     samples: int = STACKED_SAMPLES,
     seed: int = 0,
-    quick: bool = False,
+    extent: Extent = "full",
     on_progress: Progress | None = None,
 ) -> ScoreCard:
     """Score a generator of StackedMNIST.
@@ -131,7 +133,8 @@ def score_stacked(
         splits: the data that the generator was trained on.
         samples: how many fakes the modes are counted over.
         seed: another seed scores other fakes, against other random real images.
-        quick: only modes, divergences, accuracy or confidence, and one Frechet distance.
+        extent: ``quick`` leaves it at modes, divergences, accuracy or confidence, and one Frechet
+            distance; ``course`` adds precision, recall, density and coverage, of 1,000 fakes.
         on_progress: called after every chunk with the images drawn and the images in all.
 
     Raises:
@@ -145,21 +148,23 @@ def score_stacked(
         )
     train, test = splits.train, splits.test
     assert test is not None
+    if extent == "course" and len(test) > COURSE_IMAGES:
+        test = test.at(torch.arange(COURSE_IMAGES))
     assert train.labels is not None
     assert test.labels is not None
     count = min(len(test), len(train), samples)
-    fakes, asked = _look_at_fakes(draw, seed * SEEDS_A_CARD, samples, count, quick, on_progress)
+    fakes, asked = _look_at_fakes(draw, seed * SEEDS_A_CARD, samples, count, extent, on_progress)
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(train), generator=generator)[:count]
-    reals = _Seen.of(train.images[chosen], count, quick)
-    held_out = _Seen.of(test.images, len(test), quick)
+    reals = _Seen.of(train.images[chosen], count, extent)
+    held_out = _Seen.of(test.images, len(test), extent)
     figures = _coverage(fakes.modes, _perfect(train, samples, generator), train.labels, seed)
     right = held_out.modes == test.labels
     if asked is None:
         figures.append(_confidence(fakes, held_out, seed))
     else:
         figures.append(label_accuracy_figure(fakes.modes == asked, right, seed))
-    for kind in KINDS[:1] if quick else KINDS:
+    for kind in KINDS if extent == "full" else KINDS[:1]:
         sides = Sides(
             kind,
             [fakes.features(kind)],
@@ -169,18 +174,20 @@ def score_stacked(
             seed,
         )
         distances = [frechet_figure(sides)]
-        if not quick:
+        if extent == "full":
             distances.append(kernel_figure(sides))
-        if not quick and kind == "judge":
+        if extent != "quick" and kind == "judge":
             distances += overlap_figures(sides)
         figures += [
             dataclasses.replace(figure, protocol=f"three channels side by side, {figure.protocol}")
             for figure in distances
         ]
-    if not quick:
+    pairs = None
+    if extent == "full":
         figures.append(_entropy(fakes, held_out, seed))
-        near = fakes.pixels[:_COPIES], held_out.pixels[:_COPIES]
-        figures += memorisation_figures(*near, train, seed)
+        few = fakes.pixels[:_COPIES], held_out.pixels[:_COPIES]
+        copies, pairs = copying_figures(*few, train, seed)
+        figures += copies
     return ScoreCard(
         tuple(figures),
         judge_sha256(),
@@ -192,17 +199,18 @@ def score_stacked(
         "the digit judge that ships, asked about each channel, right on all three of "
         f"{float(right.double().mean()):.1%} of real images",
         True,
+        pairs,
     )
 
 
 def _look_at_fakes(
-    draw: Draw, start: int, samples: int, kept: int, quick: bool, on_progress: Progress | None
+    draw: Draw, start: int, samples: int, kept: int, extent: Extent, on_progress: Progress | None
 ) -> tuple[_Seen, Tensor | None]:
     portions, labels = [], []
     for first in range(0, samples, CHUNK):
         seeds = range(start + first, start + min(first + CHUNK, samples))
         images, asked = draw(seeds)
-        portions.append(_Seen.of(images, max(0, min(kept - first, len(images))), quick))
+        portions.append(_Seen.of(images, max(0, min(kept - first, len(images))), extent))
         if asked is not None:
             labels.append(asked)
         if on_progress is not None:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv_transpose2d
 
 from gancli.errors import ConfigError, did_you_mean
 
@@ -123,6 +125,8 @@ def build_layers(
                 f"would make {_shown(shape)} numbers of one image; gancli stops at "
                 f"{_MOST_NUMBERS:,}"
             )
+        if modules and UpsampledConv2d.fits(module, modules[-1]):
+            modules[-1], module = nn.Identity(), UpsampledConv2d.of(module)
         modules.append(module)
     return nn.Sequential(*modules), shape
 
@@ -204,6 +208,48 @@ def _upsample(layer: _Layer, shape: Shape) -> _Built:
         raise layer.error(f"has mode={mode}; it is nearest or bilinear")
     module = nn.Upsample(scale_factor=factor, mode=mode)
     return module, (channels, height * factor, width * factor)
+
+
+class UpsampledConv2d(nn.Conv2d):
+    """Doubling by nearest neighbours and the 3 x 3 convolution after it, in one.
+
+    That is the same as a transposed convolution of 4 x 4 and stride 2, whose weights are sums of
+    the 3 x 3 ones: 16 products a pixel that comes in, in place of 36. The weights are learned and
+    saved as those of the plain convolution.
+    """
+
+    @staticmethod
+    def fits(conv: nn.Module, before: nn.Module) -> TypeGuard[nn.Conv2d]:
+        """Tell whether a layer and the one before it can be one."""
+        return (
+            isinstance(before, nn.Upsample)
+            and (before.mode, before.scale_factor) == ("nearest", 2)
+            and isinstance(conv, nn.Conv2d)
+            and (conv.kernel_size, conv.stride, conv.padding) == ((3, 3), (1, 1), (1, 1))
+        )
+
+    @classmethod
+    def of(cls, conv: nn.Conv2d) -> UpsampledConv2d:
+        """Return the same with the weights of a convolution."""
+        with torch.device("meta"):  # draws no first weights of its own
+            fused = cls(conv.in_channels, conv.out_channels, 3, padding=1)
+        fused.weight, fused.bias = conv.weight, conv.bias
+        return fused
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images twice as high and wide."""
+        weight = _overlaid(_overlaid(self.weight, 2), 3).transpose(0, 1)
+        return conv_transpose2d(images, weight, self.bias, stride=2, padding=1)
+
+
+def _overlaid(weight: Tensor, dim: int) -> Tensor:
+    """Return the four weights with which a pixel reaches four, of three that reach doubled pixels.
+
+    In a doubled row, a pixel that comes out sees two copies of one that goes in, and one of its
+    neighbour.
+    """
+    first, middle, last = weight.unbind(dim)
+    return torch.stack([last, middle + last, first + middle, first], dim)
 
 
 def _pool(make: Callable[[int], nn.Module]) -> _Maker:

@@ -24,6 +24,7 @@ FIGURES = {
     "network": "both networks with shapes and parameter counts",
     "strip": "the same seeds over the training",
     "trajectory": "where 2-D points went",
+    "quality": "the figures of `gancli evaluate --history` over the epochs",
 }
 """What can be drawn of a run."""
 
@@ -115,7 +116,8 @@ def plot_run(
             f"{run.name} draws images, and a trajectory is of 2-D points: gancli train --data point"
         )
     _check_installed()
-    wanted = [what] if what else [name for name in FIGURES if points or name != "trajectory"]
+    there = {"trajectory": points, "quality": run.history_path.exists()}
+    wanted = [what] if what else [name for name in FIGURES if there.get(name, True)]
     lacking = {name: sentence for name in wanted if (sentence := _lacking(run, name))}
     if what in lacking:
         raise CheckpointError(lacking[what])
@@ -158,13 +160,14 @@ def compare_runs(runs: Sequence[RunDirectory], out: Path) -> Comparison:
 
 
 def _draw(run: RunDirectory, name: str, target: Path) -> None:
-    from gancli.plots import curves, network, strip  # noqa: PLC0415 - imports matplotlib
+    from gancli.plots import curves, network, quality, strip  # noqa: PLC0415 - imports matplotlib
 
     {
         "curves": curves.draw,
         "network": network.draw,
         "strip": strip.draw,
         "trajectory": strip.draw_trajectory,
+        "quality": quality.draw,
     }[name](run, target)
 
 
@@ -173,6 +176,8 @@ def _lacking(run: RunDirectory, name: str) -> str | None:
     fix = f"train it further: gancli train --resume {run.name}"
     if name == "curves" and not run.read_log():
         return f"{run.path} has no line in its log, so it has no curves yet; {fix}"
+    if name == "quality" and not run.history_path.exists():
+        return f"{run.path} has no history of its quality yet: gancli evaluate {run.name} --history"
     if name in ("strip", "trajectory"):
         from gancli import checkpoints  # noqa: PLC0415 - imports torch
 

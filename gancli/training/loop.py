@@ -30,6 +30,7 @@ class Hooks:
         log: the figures since the last line, averaged.
         frame: time for a picture.
         keep: time to keep the generator.
+        score: time for a quick score; with the seconds that steps have taken so far.
         save: time for a checkpoint; also on the way out.
         stepped: after every step, with the number of steps done.
         should_stop: asked after every step; a reason ends the loop, None lets it go on.
@@ -38,6 +39,7 @@ class Hooks:
     log: Callable[[dict[str, Any]], None]
     frame: Callable[[TrainState], None]
     keep: Callable[[TrainState], None]
+    score: Callable[[TrainState, float], None]
     save: Callable[[TrainState], None]
     stepped: Callable[[int], None]
     should_stop: Callable[[], str | None]
@@ -88,6 +90,8 @@ def train(
             hooks.frame(state)
         if plan.due(state.step, plan.keep_steps):
             hooks.keep(state)
+        if plan.due(state.step, plan.score_steps):
+            hooks.score(state, step_seconds)
         hooks.stepped(state.step)
         reason = hooks.should_stop()
         overdue = time.monotonic() - saved_at >= config.record.checkpoint_every_seconds

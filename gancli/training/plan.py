@@ -25,6 +25,7 @@ class Plan:
         frame_steps: steps from frame to frame.
         log_steps: steps from log line to log line.
         keep_steps: steps from kept generator to kept generator.
+        score_steps: steps from quick score to quick score; None for no scores.
         seed: of the data order.
     """
 
@@ -35,6 +36,7 @@ class Plan:
     frame_steps: int
     log_steps: int
     keep_steps: int
+    score_steps: int | None
     seed: int
 
     @classmethod
@@ -68,6 +70,7 @@ class Plan:
             steps(record.frame_every),
             steps(record.log_every),
             max(1, round(total / 20)) if keep == "auto" else steps(keep),
+            None if record.score_every is None else steps(record.score_every),
             training.seed,
         )
 
@@ -75,9 +78,9 @@ class Plan:
         """Return how many epochs a number of steps is."""
         return step / self.steps_per_epoch
 
-    def due(self, step: int, every: int) -> bool:
+    def due(self, step: int, every: int | None) -> bool:
         """Tell whether something falls due after a step; the last step is due for everything."""
-        return step % every == 0 or step == self.total_steps
+        return every is not None and (step % every == 0 or step == self.total_steps)
 
     def batch(self, step: int) -> Tensor:
         """Return the indices of the images that a step learns from: int64 [images_per_step].

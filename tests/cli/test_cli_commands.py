@@ -402,6 +402,38 @@ class TestSample:
         assert spread[0] == 0
         assert spread[0] < spread[1] < spread[2]
 
+    def test_real_images_in_place_of_fakes(self, lab: Lab) -> None:
+        run = lab.held_out
+        content = (lab.root / "shades/t10k-images-idx3-ubyte").read_bytes()[16:]
+        images = np.frombuffer(content, np.uint8).reshape(48, 8, 8)
+        done = made("sample", run, "--real", "--out", "all.npz", "--json")
+        assert done.json["count"] == 48  # as many as there are, up to the usual 64
+        assert "wrote 48 real images that a was not trained on" in done.stderr
+        found = np.load("all.npz")
+        assert np.array_equal(found["images"], images)
+        assert found["labels"].tolist() == [number % 3 for number in range(48)]
+        assert "seeds" not in found
+        made("sample", run, "--real", "--seeds", "5,2", "--digit", 1, "--out", "ones.idx")
+        ones = images[1::3]
+        assert Path("ones.idx").read_bytes()[16:] == ones[[5, 2]].tobytes()
+        folder = made("sample", run, "--real", "-n", 3, "--separate", "--out", "reals").made
+        for number, path in enumerate(sorted(folder.iterdir())):
+            assert path.name == f"real-{number:06d}.png"
+            with Image.open(path) as picture:
+                assert np.array_equal(np.asarray(picture), images[number])
+                assert "step" not in picture.text
+                assert "shades, not trained on" in picture.text["real"]
+
+    def test_real_images_that_are_not_there(self, lab: Lab) -> None:
+        run = lab.copy(lab.held_out, Path("checkpoints"))
+        before = files_below(run)
+        assert "give -n 48 or fewer" in refused(2, "sample", run, "--real", "-n", 49)
+        assert "give -n 16 or fewer" in refused(2, "sample", run, "--real", "--digit", 0, "-n", 17)
+        assert "leave --interpolate" in refused(2, "sample", run, "--real", "--interpolate", "1,2")
+        assert "labels are 0, 1, 2" in refused(3, "sample", run, "--real", "--digit", 7)
+        assert "data.holdout=N" in refused(3, "sample", lab.finished, "--real")
+        assert files_below(run) == before
+
     def test_default_files_tell_requests_apart(self, lab: Lab) -> None:
         lab.copy(lab.finished, Path("checkpoints"))
         words = [[], ["-n", 4], ["--truncation", 0.5], ["--interpolate", "1,2"], ["--separate"]]
@@ -536,6 +568,72 @@ class TestEvaluate:
         for words, fix in [("-n 5", "too few"), ("-n 0", "-n 0"), ("--seed -1", "--seed")]:
             assert fix in call("evaluate", *words.split()).stderr
         assert files_below(run) == before
+
+    def test_the_closest_pairs_are_drawn_into_the_folder_of_the_run(self, lab: Lab) -> None:
+        run = lab.copy(lab.held_out, Path("checkpoints"))
+        done = made("evaluate", "-n", 60, "--quick", "--json")
+        assert done.json["closest_pairs"] is None
+        assert not (run / "plots").exists()
+        done = made("evaluate", "-n", 60)
+        path = run / "plots/closest-pairs.png"
+        assert str(path) in done.stderr
+        assert json.loads((run / "scores.json").read_text())["closest_pairs"] == str(path)
+
+        made("sample", "-n", 48, "--out", "fakes.npz")
+        fakes = np.load("fakes.npz")["images"].astype(float)
+        content = (lab.root / "shades/train-images-idx3-ubyte").read_bytes()[16:]
+        train = np.frombuffer(content, np.uint8).reshape(-1, 8, 8).astype(float)
+        squares = ((fakes[:, None] - train) ** 2).sum((2, 3))
+        fake, learned = np.unravel_index(squares.argmin(), squares.shape)
+        with Image.open(path) as picture:
+            pixels, about = np.asarray(picture), dict(picture.text)
+        scale = picture.width // 122
+        margin = 2 * scale
+        top = np.flatnonzero((pixels == 40).all(axis=1))[0]  # the rim of the first band
+        first = pixels[top + margin :: scale, margin::scale]
+        assert np.array_equal(first[:8, :8], fakes[fake])
+        assert np.array_equal(first[10:18, :8], train[learned])
+        assert (about["run"], about["step"]) == ("a", "60")
+
+    def test_usefulness_is_told_when_it_is_asked_for(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("gancli.metrics.classifier.JUDGE_LEAST_STEPS", 20)
+        run = lab.copy(lab.held_out, Path("checkpoints"))
+        before = made("evaluate", "-n", 60, "--quick", "--json").json["figures"]
+        done = made("evaluate", "-n", 60, "--quick", "--cas", "--json")
+        figures = json.loads((run / "scores.json").read_text())["figures"]
+        assert done.json["figures"] == figures
+        assert figures[:-2] == before
+        cas, reverse = figures[-2:]
+        assert (cas["name"], reverse["name"]) == ("cas", "reverse_cas")
+        assert cas["real"] == reverse["real"]
+        assert "64 fakes" in cas["protocol"]
+        assert "about a minute each" in done.stderr
+
+    @pytest.mark.parametrize(
+        ("words", "reason"),
+        [
+            (["--digit", 1], "a draws the digit 1 alone; train one without --digit"),
+            (["--unconditional"], "without labels; train one without --unconditional"),
+            (["--data", "NOISE"], "the data of a have no labels; train on data that have"),
+        ],
+        ids=lambda value: str(value[0]) if isinstance(value, list) else "",
+    )
+    def test_usefulness_needs_a_generator_that_is_told_what_to_draw(
+        self, lab: Lab, words: list[object], reason: str
+    ) -> None:
+        data = ["--data", lab.root / "shades"]
+        assert lab.held_out.exists()
+        given = [lab.data if word == "NOISE" else word for word in words]
+        made(*lab.tiny, *data, "--steps", 2, *given)
+        error = refused(2, "evaluate", "--cas")
+        assert error.startswith("error: --cas needs a generator that is told which class to draw")
+        assert reason in error
+
+    def test_usefulness_is_not_asked_of_made_data(self) -> None:
+        made("train", "--data", "ring8", "--steps", 2, "--threads", 1, "--device", "cpu")
+        assert "the modes of ring8 are known" in refused(2, "evaluate", "--cas")
 
     def test_data_that_have_changed_or_gone_are_refused(self, lab: Lab) -> None:
         data = Path(shutil.copy(lab.data, "moving.idx"))

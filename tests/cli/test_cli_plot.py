@@ -154,9 +154,13 @@ def test_runs_are_compared_in_a_picture_and_a_table(lab: Lab, run: Path) -> None
 
 
 def test_seeds_get_two_rows_more(lab: Lab, run: Path) -> None:
-    made(*lab.tiny, "--seed", 1, "--name", "a-seed-1")
+    other = made(*lab.tiny, "--seed", 1, "--name", "a-seed-1").made
+    for path, value in ((run, 0.5), (other, 0.7)):
+        scores = {"step": 60, "figures": [{"name": "judge_share", "value": value, "real": 0.99}]}
+        (path / "scores.json").write_text(json.dumps(scores))
     done = made("compare", "a", "a-seed-1")
     mean, deviation = done.stderr.splitlines()[3:5]
+    assert (mean.split()[-1], deviation.split()[-1]) == ("0.6", "0.1414")
     assert mean.startswith("a: mean")
     assert deviation.startswith("a: deviation")
     assert "2 seeds" in mean

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gancli.metrics.memorisation import copying_z, near_share, nearest
+from gancli.metrics.memorisation import closest, copying_z, near_share, nearest
 
 
 def rows(n: int, seed: int, d: int = 6) -> Tensor:
@@ -60,3 +60,19 @@ def test_z_counts_pairs_as_mann_and_whitney_did() -> None:
     assert copying_z(real, fake) == pytest.approx(-copying_z(fake, real))
     same = torch.ones(5, dtype=torch.float64)
     assert copying_z(same, same) == 0
+
+
+def test_the_closest_pairs_come_nearest_first() -> None:
+    generator = torch.Generator().manual_seed(0)
+    train = torch.randint(256, (40, 1, 4, 4), generator=generator).byte()
+    images = train[torch.tensor([7, 30, 12])].clone()
+    images[0, 0, 0, 0] ^= 64
+    images[2, 0, 1, 1] ^= 8
+    found = nearest(images.flatten(1).float() / 255, train.flatten(1).float() / 255)
+    pairs = closest(images, train, found, 2)
+    assert torch.equal(pairs.images, images[[1, 2]])
+    assert torch.equal(pairs.train, train[[30, 12]])
+    assert pairs.distances.tolist() == pytest.approx([0, 8 / 255])
+    assert pairs.among == 3
+    everything = closest(images, train, found, 12)
+    assert torch.equal(everything.train, train[[30, 12, 7]])

@@ -12,7 +12,7 @@ from torch import Tensor
 from gancli import data
 from gancli.errors import DataError
 from gancli.metrics import Draw, Figure, Judged, ScoreCard, judge_sha256, score, scores
-from gancli.metrics.scores import SEEDS_A_CARD
+from gancli.metrics.scores import CLOSEST_PAIRS, SEEDS_A_CARD
 
 Seeds = list[range]
 
@@ -244,6 +244,13 @@ def test_a_copy_of_the_training_images_is_caught(
     assert card["copying_z"].high < -20
     assert card["near_share"].value == 1
     assert 0.9 < card["coverage_judge"].value / card["coverage_judge"].real < 1.1  # sees nothing
+    assert card.closest is not None
+    copies, unseen = card.closest
+    assert torch.equal(copies.images, copies.train)
+    assert copies.distances.tolist() == [0] * len(copies.images) == [0] * CLOSEST_PAIRS
+    assert (copies.among, unseen.among) == (1_000, 1_000)
+    assert 0 < unseen.distances[0] < unseen.distances[-1]
+    assert not torch.equal(unseen.images, unseen.train)
 
 
 def test_a_shift_is_seen_in_every_kind_of_features(
@@ -259,7 +266,7 @@ def test_a_shift_is_seen_in_every_kind_of_features(
 def test_a_quick_card_agrees_with_the_whole(small: data.DataSplits, others: data.ImageSet) -> None:
     draw = real_as_fake(others, conditional=True)
     whole = score(draw, small, digit=None, samples=1_000)
-    quick = score(draw, small, digit=None, samples=1_000, quick=True)
+    quick = score(draw, small, digit=None, samples=1_000, extent="quick")
     assert names(quick) == [
         "label_accuracy",
         "frechet_distance_judge",
@@ -268,6 +275,7 @@ def test_a_quick_card_agrees_with_the_whole(small: data.DataSplits, others: data
     ]
     for figure in quick.figures:
         assert figure == whole[figure.name]
+    assert quick.closest is None
 
 
 def test_seeds_come_in_chunks_and_never_twice(
@@ -307,6 +315,7 @@ def test_a_card_is_plain_data(small: data.DataSplits, others: data.ImageSet) -> 
     plain = card.as_dict()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert plain["figures"][0]["name"] == "judge_share"
+    assert "closest" not in plain
     with pytest.raises(KeyError):
         card["fid"]
 

@@ -63,7 +63,7 @@ def counted(fakes: Digits, real: DataSplits, samples: int = 26_000, *, seed: int
         assert len(seeds) <= 1_000
         return painted(fakes(len(seeds))), torch.zeros(len(seeds), dtype=torch.int64)
 
-    return score_stacked(draw, real, samples=samples, seed=seed, quick=True)
+    return score_stacked(draw, real, samples=samples, seed=seed, extent="quick")
 
 
 EVEN = [1.0] * 10
@@ -72,7 +72,9 @@ EVEN = [1.0] * 10
 @pytest.mark.usefixtures("read")
 def test_a_perfect_sampler_has_every_mode_and_the_floor_of_chance() -> None:
     fakes = digits_of(EVEN, 1)
-    card = score_stacked(lambda seeds: (painted(fakes(len(seeds))), None), splits(EVEN), quick=True)
+    card = score_stacked(
+        lambda seeds: (painted(fakes(len(seeds))), None), splits(EVEN), extent="quick"
+    )
     assert (card.samples, card.reference_images) == (26_000, 50)
     modes = card["modes"]
     assert modes.value == modes.low == modes.high == modes.real == 1_000
@@ -147,7 +149,7 @@ def test_a_conditional_generator_is_judged_by_what_was_asked() -> None:
         asked[: len(seeds) // 4] += 1
         return painted(drawn), asked
 
-    card = score_stacked(draw, splits(EVEN), quick=True)
+    card = score_stacked(draw, splits(EVEN), extent="quick")
     assert card["label_accuracy"].value == pytest.approx(0.75)
     assert card["label_accuracy"].real == 1
     with pytest.raises(KeyError):
@@ -217,6 +219,8 @@ def test_real_stacks_score_as_real_stacks_do(
         assert abs(card[name].value - card[name].real) < 0.15
     assert 0.95 < card["judge_confidence"].value < 1
     assert abs(card["copying_z"].value) < 4
+    assert card.closest is not None
+    assert card.closest[0].images.shape == card.closest[1].train.shape == (12, 3, 28, 28)
     assert card.judge is not None
     assert "each channel" in card.judge
     assert card.judge_knows_classes
@@ -234,9 +238,19 @@ def test_an_empty_channel_is_far_from_real(
         images[:, 2] = 0  # grey would hardly miss blue
         return images, None
 
-    card = score_stacked(dim, real, samples=1_500)
-    for name in ("frechet_distance_judge", "frechet_distance_random"):
-        assert card[name].low > 2 * card[name].real_high
+    monkeypatch.setattr(stacked, "COURSE_IMAGES", 300)
+    card = score_stacked(dim, real, samples=1_500, extent="course")
+    assert [figure.name for figure in card.figures][3:] == [
+        "judge_confidence",
+        "frechet_distance_judge",
+        "precision_judge",
+        "recall_judge",
+        "density_judge",
+        "coverage_judge",
+    ]
+    frechet = card["frechet_distance_judge"]
+    assert "one draw of 300 fakes against the 300 images" in frechet.protocol
+    assert frechet.low > 2 * frechet.real_high
     assert card["modes"].value <= 100
     assert card["coverage_judge"].high < card["coverage_judge"].real_low
 
@@ -262,6 +276,6 @@ def test_a_perfect_sampler_is_judged_as_if_its_stacks_were(few: tuple[DataSplits
     """What the judge says of a digit is the same in any channel."""
     real, _ = few
     apart = data.ImageSet(real.train.images[:60], None).images
-    together = stacked._Seen.of(apart, 0, True).modes
+    together = stacked._Seen.of(apart, 0, "quick").modes
     single = [stacked.judged(apart[:, channel : channel + 1]).classes for channel in range(3)]
     assert torch.equal(together, 100 * single[0] + 10 * single[1] + single[2])

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gancli.errors import ConfigError
-from gancli.networks.layers import ImageShape, Shape, build_layers
+from gancli.networks.layers import ImageShape, Shape, UpsampledConv2d, build_layers
 
 IMAGE = ImageShape(channels=3, size=28)
 
@@ -316,3 +316,56 @@ def test_any_lines_make_a_network_or_a_config_error(layer_lines: list[str], shap
         assert str(error).startswith("generator.layers[")
     else:
         assert module(torch.zeros(2, *shape, device="meta")).shape == (2, *claimed)
+
+
+@pytest.mark.parametrize(("channels", "filters", "size"), [(1, 3, 4), (5, 2, 7), (16, 8, 14)])
+def test_doubling_and_the_convolution_after_it_are_one_layer_that_does_the_same(
+    channels: int, filters: int, size: int
+) -> None:
+    torch.manual_seed(0)
+    lines = ["upsample 2", f"conv {filters} 3", "leaky_relu 0.2"]
+    fused, shape = build_layers(lines, (channels, size, size), ImageShape(1, 28), "generator")
+    plain = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(channels, filters, 3, padding=1))
+    assert plain.state_dict().keys() == fused.state_dict().keys()  # saved as the plain layers are
+    plain.load_state_dict(fused.state_dict())
+    plain.append(nn.LeakyReLU(0.2))
+    assert shape == (filters, 2 * size, 2 * size)
+    ours = torch.randn(3, channels, size, size, requires_grad=True)
+    theirs = ours.detach().clone().requires_grad_()
+    drawn, wanted = fused(ours), plain(theirs)
+    assert drawn.shape == wanted.shape
+    assert torch.allclose(drawn, wanted, rtol=0, atol=2e-6)
+    direction = torch.randn_like(drawn)
+    drawn.backward(direction)
+    wanted.backward(direction)
+    for one, other in zip([ours, *fused.parameters()], [theirs, *plain.parameters()], strict=True):
+        assert one.grad is not None
+        assert torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-4)
+    assert any(isinstance(module, UpsampledConv2d) for module in fused)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["upsample 2 mode=bilinear", "conv 2 3"],
+        ["upsample 3", "conv 2 3"],
+        ["upsample 2", "conv 2 5"],
+        ["upsample 2", "conv 2 3 pad=valid"],
+        ["upsample 2", "conv 2 3 stride=3"],
+        ["upsample 2", "relu", "conv 2 3"],
+        ["conv 2 3", "upsample 2"],
+    ],
+)
+def test_other_layers_stay_apart(lines: list[str]) -> None:
+    body, _ = build_layers(lines, (2, 6, 6), ImageShape(1, 28), "generator")
+    assert not any(isinstance(module, UpsampledConv2d) for module in body)
+
+
+def test_the_one_layer_starts_from_the_weights_of_the_plain_one() -> None:
+    torch.manual_seed(3)
+    body, _ = build_layers(["upsample 2", "conv 4 3"], (2, 6, 6), ImageShape(1, 28), "generator")
+    drawn_after = torch.rand(3)
+    torch.manual_seed(3)
+    plain = nn.Conv2d(2, 4, 3, padding=1)
+    assert torch.equal(body[1].weight, plain.weight)  # type: ignore[arg-type]
+    assert torch.equal(drawn_after, torch.rand(3))

@@ -92,6 +92,17 @@ def test_scores_stand_beside_those_of_real_images(seeds: list[RunDirectory]) -> 
         plots.compare_runs([fresh, stale], Path("a.png"))
 
 
+def test_scores_of_seeds_get_mean_and_deviation(seeds: list[RunDirectory]) -> None:
+    scored = [
+        with_scores(run, step=12, value=value)
+        for run, value in zip(seeds, (0.7, 0.8, 0.95), strict=True)
+    ]
+    (group,) = plots.compare_runs(scored, Path("a.png")).groups
+    assert len(group.runs) == 3
+    assert group.mean["judge_share"] == pytest.approx(2.45 / 3)
+    assert group.deviation["judge_share"] == pytest.approx(statistics.stdev((0.7, 0.8, 0.95)))
+
+
 def test_the_picture_grows_with_the_runs(seeds: list[RunDirectory]) -> None:
     sizes = []
     for count in (2, 5):

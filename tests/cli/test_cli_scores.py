@@ -1,0 +1,55 @@
+"""Scores while training, best weights and the history, as commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from commands import Lab, made, refused
+
+HELD_OUT = ["--set", "data.holdout=20"]
+
+
+def test_a_scored_run_keeps_its_best_weights(lab: Lab, tmp_path: Path) -> None:
+    done = made(*lab.tiny, "--score-every", 2, "--name", "a")
+    assert "frechet distance judge" in done.stderr
+    last, best = (
+        made("sample", "a", "--weights", weights, "--out", f"{weights}.png", "--json").json
+        for weights in ("last", "best")
+    )
+    assert last["step"] == 60 >= best["step"] > 0
+    sentence = refused(2, "sample", "a", "--weights", "bst")
+    assert "did you mean 'best'" in sentence
+
+
+def test_patience_is_told_of(lab: Lab) -> None:
+    assert "record.score_every (--score-every)" in refused(2, *lab.tiny, "--patience", 2)
+
+
+def test_a_history_is_a_table_a_picture_and_one_object(lab: Lab) -> None:
+    made(*lab.tiny, *HELD_OUT, "--name", "a")
+    done = made("evaluate", "a", "--history")
+    assert done.made == Path("checkpoints/a/plots/quality.png")
+    table = done.stderr.splitlines()[1:-1]
+    assert "frechet_distance_judge" in table[0]
+    assert [line.split()[0] for line in table[-2:]] == ["30", "real"]
+    assert len({len(line) for line in table}) == 1
+    found = made("evaluate", "a", "--history", "--json").json
+    assert found["steps"][-1] == 60
+    assert len(table) == 2 + len(found["steps"])
+    assert {len(figure["values"]) for figure in found["figures"]} == {len(found["steps"])}
+
+
+def test_a_history_needs_no_matplotlib(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(*lab.tiny, *HELD_OUT, "--name", "a")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    done = made("evaluate", "a", "--history")
+    assert "pip install 'gancli[plots]'" in done.stderr
+    assert done.made == Path("checkpoints/a/history.json")
+
+
+@pytest.mark.parametrize("words", [["--quick"], ["--cas"], ["--weights", "best"]])
+def test_a_history_is_taken_in_one_way(lab: Lab, words: list[str]) -> None:
+    made(*lab.tiny, *HELD_OUT, "--name", "a")
+    assert f"leave {words[0]} out" in refused(2, "evaluate", "a", "--history", *words)
