@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gancli import doctor, jobs, plots, recipes, runs
-from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, POINT_SOURCES, RunConfig
+from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, RunConfig
 from gancli.errors import CheckpointError, ConfigError, did_you_mean
 from gancli.observing import Observer
 from gancli.recipes import Recipe
@@ -49,7 +49,7 @@ def describe(
     """Return the config that a request amounts to, with ``auto`` where data or machine decide.
 
     Args:
-        recipe: a name or a TOML file; None is the default for one class or for many.
+        recipe: a name or a TOML file; None is the default for the data, for one class or for many.
         digit: train on one class alone.
         seed: of everything random.
         data: a name of the catalogue, an IDX file or a folder.
@@ -65,9 +65,7 @@ def describe(
         **{key: value for key, value in given.items() if value is not None},
     }
     if recipe is None:
-        recipe = recipes.MANY_CLASSES if changes.get("data.digit") is None else recipes.ONE_CLASS
-        if changes.get("data.source") in POINT_SOURCES:
-            recipe = recipes.POINTS
+        recipe = recipes.usual(changes.get("data.source"), changes.get("data.digit") is not None)
     source = changes.get("data.source")
     if isinstance(source, str) and source not in NAMED_SOURCES:
         if not source.isprintable():
@@ -317,7 +315,7 @@ def animate(
 def evaluate(
     name: str | Path | None = None,
     *,
-    samples: int = 10_000,
+    samples: int | None = None,
     seed: int = 0,
     runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
     device: str = "auto",
@@ -331,7 +329,7 @@ def evaluate(
 
     Args:
         name: a run or a checkpoint file; None is the newest run.
-        samples: how many images are drawn.
+        samples: how many images are drawn; by default as many as the figures of the data need.
         seed: of the bootstrap and of the choice of real images.
         runs_dir: where runs lie.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.

@@ -37,7 +37,8 @@ OPTIMIZERS = ("sgd", "momentum", "nesterov", "adagrad", "adadelta", "rmsprop", "
 POINT_SOURCES = ("point", "ring8", "grid25")
 DRAWN_SOURCES = ("true-image", "digits-10x10")
 DOWNLOADS = ("emnist-digits", "fashion-mnist", "kmnist")
-NAMED_SOURCES = ("mnist", *DOWNLOADS, *POINT_SOURCES, *DRAWN_SOURCES)
+STACKED_SOURCE = "stacked-mnist"
+NAMED_SOURCES = ("mnist", STACKED_SOURCE, *DOWNLOADS, *POINT_SOURCES, *DRAWN_SOURCES)
 PIXEL_RANGES = {"signed": (-1.0, 1.0), "unit": (0.0, 1.0), "raw": (0.0, 255.0)}
 LARGEST_SEED = 2**63 - 1
 DESCRIPTIVE = ("summary", "report", "preview_epochs", "minutes")
@@ -67,7 +68,9 @@ class DataConfig:
 
     source: str = _option("mnist", "a name of the catalogue, an IDX file or a folder")
     digit: int | None = _option(None, "train on one class alone", low=0, high=999)
-    conditional: bool | Auto = _option("auto", "give both networks the label; auto: if there are")
+    conditional: bool | Auto = _option(
+        "auto", "give both networks the label; auto: if there are, but not of stacked-mnist"
+    )
     classes: int | Auto = _option("auto", "how many classes the labels have", low=0, high=1000)
     image_size: int = _option(28, "height and width in pixels", low=4, high=256)
     channels: int = _option(1, "1 for grey, 3 for colour", low=1, high=3)
@@ -486,12 +489,27 @@ def _check_together(config: RunConfig, where: str) -> None:
             f"{where}: record.patience waits for scores, and there are none; set "
             "record.score_every (--score-every)"
         )
+    if data.source == STACKED_SOURCE:
+        _check_stacked(data, where)
     _check_labels(config.loss, where)
     _check_generator_step(config, where)
     if training.images_per_epoch is not None and training.images_per_epoch < training.batch_size:
         raise ConfigError(
             f"{where}: training.images_per_epoch = {training.images_per_epoch} is smaller than "
             f"training.batch_size = {training.batch_size}"
+        )
+
+
+def _check_stacked(data: DataConfig, where: str) -> None:
+    if data.channels != 3:
+        raise ConfigError(
+            f"{where}: data.channels = {data.channels}: {STACKED_SOURCE} has a digit in each of 3; "
+            "set data.channels = 3"
+        )
+    if data.digit is not None:
+        raise ConfigError(
+            f"{where}: data.digit (--digit) leaves one of the 1,000 modes of {STACKED_SOURCE}, "
+            "which are there to be covered; leave it out"
         )
 
 

@@ -329,13 +329,11 @@ def _alive(pid: int) -> bool:
 def default_name(wanted: RunConfig, *, preview: bool = False) -> str:
     """Name a run by recipe, data, digit and seed, leaving out what is default."""
     data, usual = wanted.data, recipes.default(wanted.recipe)
-    main = recipes.MANY_CLASSES if data.digit is None else recipes.ONE_CLASS
-    if data.is_points:
-        main = recipes.POINTS
     parts = []
-    if wanted.recipe != main:
+    if wanted.recipe != recipes.usual(data.source, data.digit is not None):
         parts.append(wanted.recipe)
-    if data.source != usual.data.source or wanted.recipe == recipes.POINTS:
+    named_by_data = wanted.recipe in (recipes.POINTS, recipes.STACKED)
+    if data.source != usual.data.source or named_by_data:
         parts.append(Path(data.source).name.split(".")[0])
     if data.digit is not None:
         parts.append(f"digit-{data.digit}")

@@ -11,10 +11,19 @@ from torch import Tensor
 
 import gancli
 from gancli import checkpoints, files
+from gancli.config import STACKED_SOURCE
 from gancli.data import DataSplits
 from gancli.data.synthetic import targets
 from gancli.errors import CheckpointError, ConfigError, memory_advice
-from gancli.metrics import Draw, Progress, ScoreCard, score, score_modes
+from gancli.metrics import (
+    STACKED_SAMPLES,
+    Draw,
+    Progress,
+    ScoreCard,
+    score,
+    score_modes,
+    score_stacked,
+)
 from gancli.metrics.judge import appoint
 from gancli.metrics.memorisation import Pairs
 from gancli.metrics.scores import CLOSEST_PAIRS, COURSE_IMAGES, Extent
@@ -24,11 +33,13 @@ from gancli.pictures.pairs import Band, draw_bands
 from gancli.runs import RunDirectory
 from gancli.sampling import Trained, load
 
+USUAL_SAMPLES = 10_000
+
 
 def evaluate(
     trained: Trained,
     *,
-    samples: int,
+    samples: int | None,
     seed: int = 0,
     judge: Path | None = None,
     quick: bool = False,
@@ -42,7 +53,8 @@ def evaluate(
 
     Args:
         trained: the generator.
-        samples: how many images it draws.
+        samples: how many images it draws; None for 10,000, or as many as published figures of
+            the data are of.
         seed: of the samples and of the choice of real images.
         judge: weights of a judge to be asked instead of the one :func:`appoint` chooses.
         quick: only what the judge says and the Frechet distance in its features.
@@ -58,6 +70,9 @@ def evaluate(
         DataError: the data are gone or changed, have nothing held out, or ``samples`` is too few.
         StorageError: the scores cannot be written.
     """
+    if samples is None:
+        is_stacked = trained.config.data.source == STACKED_SOURCE
+        samples = STACKED_SAMPLES if is_stacked else USUAL_SAMPLES
     if not 1 <= samples <= 1_000_000:
         raise ConfigError(f"-n {samples} is out of range: it must be 1 to 1,000,000")
     if not 0 <= seed <= 1_000_000:
@@ -183,6 +198,14 @@ def _card(
         if wanted.digit is not None:
             made, real = made.of_class(wanted.digit), real.of_class(wanted.digit)
         return score_modes(draw, made, real, samples=samples, seed=seed, on_progress=on_progress)
+    if wanted.source == STACKED_SOURCE:
+        if judge is not None:
+            raise ConfigError(f"--judge: {wanted.source} is judged by the digit judge that ships")
+        # Modes of fewer fakes would not compare, at any time of a training.
+        count = STACKED_SAMPLES if extent == "course" else samples
+        return score_stacked(
+            draw, splits, samples=count, seed=seed, extent=extent, on_progress=on_progress
+        )
     return score(
         draw,
         splits,
@@ -205,7 +228,7 @@ def _draw_of(trained: Trained) -> Draw:
 def _check_labels(trained: Trained) -> None:
     """Refuse to train a classifier on fakes that nobody can label."""
     wanted = trained.config.data
-    if targets(wanted.source) is not None:
+    if targets(wanted.source) is not None or wanted.source == STACKED_SOURCE:
         raise ConfigError(
             f"--cas: the modes of {wanted.source} are known and counted without a classifier; "
             "leave --cas out"

@@ -17,7 +17,7 @@ from torch import Tensor
 import gancli
 from gancli import checkpoints, data, doctor, files
 from gancli.checkpoints import Checkpoint
-from gancli.config import RunConfig
+from gancli.config import STACKED_SOURCE, RunConfig
 from gancli.data import DataSplits, ImageSet
 from gancli.devices import pick_device
 from gancli.errors import (
@@ -107,7 +107,9 @@ def resolve(config: RunConfig, classes: int, threads_if_auto: int | None = None)
             f"data.conditional = true needs labels of two classes or more, and "
             f"{config.data.source} has {classes}"
         )
-    conditional = able if conditional == "auto" else conditional
+    if conditional == "auto":
+        # Whether a network covers a thousand modes is no question once it is told which to draw.
+        conditional = able and config.data.source != STACKED_SOURCE
     if conditional and config.training.generator_batch_size is not None:
         raise ConfigError(
             "training.generator_batch_size does not go with labels, of which a batch has one for "

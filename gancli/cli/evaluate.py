@@ -27,7 +27,10 @@ from gancli.errors import ConfigError, MissingPartError
 
 def evaluate(
     run: RunArgument = None,
-    samples: Annotated[int, typer.Option("-n", help="How many samples are judged.")] = 10_000,
+    samples: Annotated[
+        int | None,
+        typer.Option("-n", help="How many samples are judged: 10,000, or stacked-mnist's 26,000."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the samples and the bootstrap.")] = 0,
     runs_dir: RunsDirOption = runs.DEFAULT_RUNS_DIR,
     device: DeviceOption = "auto",

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gancli.config import NAMED_SOURCES, DataConfig
-from gancli.data import catalogue
+from gancli.config import NAMED_SOURCES, STACKED_SOURCE, DataConfig
+from gancli.data import catalogue, stacked
 from gancli.data.folder import list_folder, read_folder
 from gancli.data.idx import read_idx
 from gancli.data.synthetic import Targets, targets
@@ -106,10 +106,11 @@ def load(
     Args:
         source: ``mnist``; ``emnist-digits``, ``fashion-mnist`` or ``kmnist``, which are downloaded
             once; ``point``, ``ring8``, ``grid25``, ``true-image`` or ``digits-10x10``, which are
-            made on the spot; an IDX file of images (labels are looked for beside it); a folder
-            with the four official IDX files; or a folder of pictures, a subfolder a class.
+            made on the spot; ``stacked-mnist``, MNIST's digits three to a colour image; an IDX
+            file of images (labels are looked for beside it); a folder with the four official IDX
+            files; or a folder of pictures, a subfolder a class.
         image_size: height and width that images are resized to.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for grey, 3 for colour; ``stacked-mnist`` has 3 in any case.
         holdout: how many of the last training images are withheld.
 
     Raises:
@@ -160,6 +161,8 @@ def _read(source: str, image_size: int, channels: int) -> tuple[ImageSet, ImageS
     made = targets(source)
     if made is not None:
         return _make(made, image_size, channels)
+    if source == STACKED_SOURCE:
+        return _stack(image_size)
     fetched = EMBEDDED_MNIST if source == "mnist" else catalogue.folder_of(source)
     path = fetched or Path(source).expanduser()
     sideways = catalogue.is_transposed(source)
@@ -190,6 +193,22 @@ def _make(made: Targets, image_size: int, channels: int) -> tuple[ImageSet, Imag
         samples, labels = made.draw(count, seed)
         drawn = samples if samples.ndim == 2 else _fit(samples, image_size, channels)
         splits.append(ImageSet(drawn, labels))
+    return splits[0], splits[1]
+
+
+def _stack(image_size: int) -> tuple[ImageSet, ImageSet]:
+    """Stack MNIST's digits, those of its test split for the test split."""
+    splits = []
+    for seed, (digits, count) in enumerate(
+        zip(
+            _read("mnist", image_size, 1),
+            (stacked.TRAIN_IMAGES, stacked.TEST_IMAGES),
+            strict=True,
+        )
+    ):
+        assert digits is not None
+        assert digits.labels is not None
+        splits.append(ImageSet(*stacked.stack(digits.images, digits.labels, count, seed)))
     return splits[0], splits[1]
 
 

@@ -16,8 +16,10 @@ from gancli.metrics.intervals import (
 from gancli.metrics.judge import Judge, Judged, judge_sha256, judged, load_judge
 from gancli.metrics.modes import score_modes
 from gancli.metrics.scores import Draw, Figure, Progress, ScoreCard, score
+from gancli.metrics.stacked import STACKED_SAMPLES, score_stacked
 
 __all__ = [
+    "STACKED_SAMPLES",
     "Draw",
     "Figure",
     "Gaussian",
@@ -39,5 +41,6 @@ __all__ = [
     "mean_interval",
     "score",
     "score_modes",
+    "score_stacked",
     "share_interval",
 ]

@@ -37,7 +37,7 @@ def nearest(images: Tensor, train: Tensor) -> Nearest:
         images: float32 or float64 [n, d].
         train: the same type, [m, d], m of 1 or more.
     """
-    squares = train.square().sum(dim=1)
+    squares = train.norm(dim=1).square()  # a square of all of them would take as much memory again
     found, indices = [], []
     for block in torch.split(images, _BLOCK):
         # |a|^2 is the same for all of a row, and is not needed to find the nearest.

@@ -76,6 +76,8 @@ _OVERLAP: dict[str, tuple[str, Better]] = {
         "higher",
     ),
 }
+# A share for each of more classes would bury the other figures.
+MOST_SHARES = 20
 CHUNK = 1_000
 # How much is scored: all; the judge's view and one distance; the course of a training.
 Extent = Literal["full", "quick", "course"]
@@ -267,12 +269,12 @@ def score(
     """Score a generator against held-out real images.
 
     One class gets ``judge_share``; all classes get ``label_accuracy`` (conditional) or
-    ``judge_confidence`` (unconditional), ``inception_score_judge``, ``class_balance_kl`` and
-    ``share_0`` to ``share_9``. Both get Frechet and kernel distances in the features of the judge
-    and of a random network, ``precision_judge``, ``recall_judge``, ``density_judge``,
-    ``coverage_judge``, ``judge_entropy``, ``copying_z`` and ``near_share``. What needs a judge who
-    knows the data's classes is left out where there is none, what needs neighbours where there are
-    fewer than six images.
+    ``judge_confidence`` (unconditional), ``inception_score_judge``, ``class_balance_kl`` and, of no
+    more than 20 classes, ``share_0`` to ``share_9``. Both get Frechet and kernel distances in the
+    features of the judge and of a random network, ``precision_judge``, ``recall_judge``,
+    ``density_judge``, ``coverage_judge``, ``judge_entropy``, ``copying_z`` and ``near_share``. What
+    needs a judge who knows the data's classes is left out where there is none, what needs
+    neighbours where there are fewer than six images.
 
     Args:
         draw: makes fakes; called with ranges of at most 1,000 image seeds, none of them twice.
@@ -324,28 +326,23 @@ def score(
         figures.append(_judge_share(shown.judged, held_out.judged, digit, seed))
     if knows and digit is None and asked is not None and real.labels is not None:
         hits = shown.judged.classes == asked[:samples], held_out.judged.classes == real.labels
-        figures.append(_label_accuracy(*hits, seed))
+        figures.append(label_accuracy_figure(*hits, seed))
     if digit is None and asked is None:
         figures.append(_judge_confidence(shown.judged, held_out.judged, seed))
     for kind in KINDS if extent == "full" else KINDS[:1]:
         sides = Sides.of(kind, fake_draws, real_draws, held_out, reference, seed)
-        figures.append(_frechet(sides))
+        figures.append(frechet_figure(sides))
         if extent == "full" and count >= 4:
-            figures.append(_kernel(sides))
+            figures.append(kernel_figure(sides))
         if extent != "quick" and kind == "judge" and count > COVERAGE_K:
-            figures += _overlap(sides)
+            figures += overlap_figures(sides)
     pairs = None
     if extent == "full":
         figures.append(_entropy(shown.judged, held_out.judged, seed))
         if knows and digit is None:
             figures.append(_inception_style(shown.judged, held_out.judged, seed))
-        learned, pixels = _flat(train.images), (fake_draws[0].pixels, held_out.pixels)
-        fake_near, real_near = (nearest(_flat(images), learned) for images in pixels)
-        figures += _memorisation(fake_near.distances, real_near.distances, seed)
-        pairs = (
-            closest(pixels[0], train.images, fake_near, CLOSEST_PAIRS),
-            closest(pixels[1], train.images, real_near, CLOSEST_PAIRS),
-        )
+        copies, pairs = copying_figures(fake_draws[0].pixels, held_out.pixels, train, seed)
+        figures += copies
     if knows and digit is None and extent != "course":
         figures += _class_balance(shown.judged, held_out.judged, train, seed)
     return ScoreCard(
@@ -417,7 +414,8 @@ def _judge_share(fakes: Judged, real: Judged, digit: int, seed: int) -> Figure:
     )
 
 
-def _label_accuracy(fake_hits: Tensor, real_hits: Tensor, seed: int) -> Figure:
+def label_accuracy_figure(fake_hits: Tensor, real_hits: Tensor, seed: int) -> Figure:
+    """Return the share of images, bool [n] each, that the judge calls by their label."""
     return share_figure(
         "label_accuracy",
         fake_hits,
@@ -432,7 +430,7 @@ def _label_accuracy(fake_hits: Tensor, real_hits: Tensor, seed: int) -> Figure:
 def _judge_confidence(fakes: Judged, real: Judged, seed: int) -> Figure:
     tops = [seen.probabilities.amax(dim=1) for seen in (fakes, real)]
     values, intervals = zip(*((float(t.mean()), mean_interval(t, seed)) for t in tops), strict=True)
-    return _figure(
+    return make_figure(
         "judge_confidence",
         values,
         intervals,
@@ -444,7 +442,7 @@ def _judge_confidence(fakes: Judged, real: Judged, seed: int) -> Figure:
 
 def _entropy(fakes: Judged, real: Judged, seed: int) -> Figure:
     rows = [entropies(seen.probabilities) for seen in (fakes, real)]
-    return _figure(
+    return make_figure(
         "judge_entropy",
         [float(row.mean()) for row in rows],
         [mean_interval(row, seed) for row in rows],
@@ -464,7 +462,7 @@ def _inception_style(fakes: Judged, real: Judged, seed: int) -> Figure:
         scores = inception_scores(seen.probabilities, torch.cat([once, counts]))
         values.append(float(scores[0]))
         intervals.append(centred_interval(float(scores[0]), scores[1:]))
-    return _figure(
+    return make_figure(
         "inception_score_judge",
         values,
         intervals,
@@ -475,12 +473,27 @@ def _inception_style(fakes: Judged, real: Judged, seed: int) -> Figure:
     )
 
 
-def _memorisation(fakes: Tensor, real: Tensor, seed: int) -> list[Figure]:
-    """Compare how near fakes and held-out images come to the training images, in pixels."""
-    z, share = copying_z(fakes, real), near_share(fakes, real)
+def copying_figures(
+    fakes: Tensor, real: Tensor, train: ImageSet, seed: int
+) -> tuple[list[Figure], tuple[Pairs, Pairs]]:
+    """Compare how near fakes and held-out images come to the training images, in pixels.
+
+    Args:
+        fakes: uint8 [n, channels, height, width].
+        real: the held-out images, of the same shape.
+        train: the training images.
+        seed: of the intervals.
+
+    Returns:
+        ``copying_z`` and ``near_share``, and the closest pairs of the fakes and of the real images.
+    """
+    learned = _flat(train.images)
+    fake_near, real_near = (nearest(_flat(images), learned) for images in (fakes, real))
+    distances = fake_near.distances, real_near.distances
+    z, share = copying_z(*distances), near_share(*distances)
     what = f"of {len(fakes):,} fakes and {len(real):,} held-out images to the nearest training"
-    return [
-        _figure(
+    figures = [
+        make_figure(
             "copying_z",
             [z, 0.0],
             [Interval(z - 1.96, z + 1.96), Interval(-1.96, 1.96)],
@@ -489,7 +502,7 @@ def _memorisation(fakes: Tensor, real: Tensor, seed: int) -> list[Figure]:
             better="near",
             unit="ratio",
         ),
-        _figure(
+        make_figure(
             "near_share",
             [share, NEAR_QUANTILE],
             [
@@ -502,20 +515,25 @@ def _memorisation(fakes: Tensor, real: Tensor, seed: int) -> list[Figure]:
             unit="share",
         ),
     ]
+    pairs = (
+        closest(fakes, train.images, fake_near, CLOSEST_PAIRS),
+        closest(real, train.images, real_near, CLOSEST_PAIRS),
+    )
+    return figures, pairs
 
 
 def _flat(images: Tensor) -> Tensor:
-    return images.flatten(1).float() / 255
+    return images.flatten(1).float().div_(255)  # in place: the training images are many
 
 
 def _class_balance(fakes: Judged, real: Judged, train: ImageSet, seed: int) -> list[Figure]:
-    """Return how far the classes are from the training labels' shares, and every share."""
+    """Return how far the classes are from the training labels' shares, and shares of a few."""
     assert train.labels is not None  # the judge knows their classes
     classes = fakes.probabilities.shape[1]
     wanted = class_shares(train.labels, classes)
     shares = [class_shares(seen.classes, classes) for seen in (fakes, real)]
     counts = [len(seen.classes) for seen in (fakes, real)]
-    balance = _figure(
+    balance = make_figure(
         "class_balance_kl",
         [float(kl_divergence(row, wanted)) for row in shares],
         [kl_interval(row, n, wanted, seed) for row, n in zip(shares, counts, strict=True)],
@@ -524,6 +542,8 @@ def _class_balance(fakes: Judged, real: Judged, train: ImageSet, seed: int) -> l
         better="lower",
         unit="nats",
     )
+    if classes > MOST_SHARES:
+        return [balance]
     return [balance] + [
         share_figure(
             f"share_{label}",
@@ -537,7 +557,8 @@ def _class_balance(fakes: Judged, real: Judged, train: ImageSet, seed: int) -> l
     ]
 
 
-def _frechet(sides: Sides) -> Figure:
+def frechet_figure(sides: Sides) -> Figure:
+    """Return the mean Frechet distance of the draws from the held-out images."""
     held_out = Gaussian.of(sides.held_out)
     values, intervals = [], []
     for draws in (sides.fakes, sides.reals):
@@ -552,7 +573,7 @@ def _frechet(sides: Sides) -> Figure:
             else frechet_interval(draws[0], held_out, sides.seed)
         )
     interval = "Student's t" if sides.several else "centred bootstrap of the draw"
-    return _figure(
+    return make_figure(
         f"frechet_distance_{sides.kind}",
         values,
         intervals,
@@ -562,8 +583,8 @@ def _frechet(sides: Sides) -> Figure:
     )
 
 
-def _kernel(sides: Sides) -> Figure:
-    """Compare 100 random subsets, spread over the draws."""
+def kernel_figure(sides: Sides) -> Figure:
+    """Return the mean kernel distance of 100 random subsets, spread over the draws."""
     generator = torch.Generator().manual_seed(sides.seed)
     values, intervals = [], []
     for draws in (sides.fakes, sides.reals):
@@ -579,7 +600,7 @@ def _kernel(sides: Sides) -> Figure:
         values.append(mean)
         intervals.append(Interval(mean - 1.96 * error, mean + 1.96 * error))
     subsets = f"unbiased, {SUBSETS} subsets of {subset_size(len(sides.fakes[0])):,}"
-    return _figure(
+    return make_figure(
         f"kernel_distance_{sides.kind}",
         values,
         intervals,
@@ -589,7 +610,8 @@ def _kernel(sides: Sides) -> Figure:
     )
 
 
-def _overlap(sides: Sides) -> list[Figure]:
+def overlap_figures(sides: Sides) -> list[Figure]:
+    """Return precision, recall, density and coverage, means over the draws."""
     held_out = Cloud.of(sides.held_out)
     count = len(sides.fakes[0])
     counts: Tensor | None = None
@@ -606,7 +628,7 @@ def _overlap(sides: Sides) -> list[Figure]:
         unit: Unit = "ratio" if part == "density" else "share"
         rows = [getattr(side, part) for side in found]
         figures.append(
-            _figure(
+            make_figure(
                 f"{part}_{sides.kind}",
                 [float(row.mean() if counts is None else row[0]) for row in rows],
                 [
@@ -645,7 +667,7 @@ def share_figure(
 ) -> Figure:
     """Return the figure of a share: of hits among the fakes, bool [n], and among real images."""
     hits = [(int(found.sum()), len(found)) for found in (fake_hits, real_hits)]
-    return _figure(
+    return make_figure(
         name,
         [found / count for found, count in hits],
         [share_interval(found, count, seed) for found, count in hits],
@@ -655,7 +677,7 @@ def share_figure(
     )
 
 
-def _figure(
+def make_figure(
     name: str,
     values: Sequence[float],
     intervals: Sequence[Interval],

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from gancli import config
-from gancli.config import RunConfig, Table
+from gancli.config import POINT_SOURCES, STACKED_SOURCE, RunConfig, Table
 from gancli.errors import ConfigError, did_you_mean
 
 FOLDER = Path(__file__).parent
 ONE_CLASS = "digit"
 MANY_CLASSES = "digits"
 POINTS = "points"
+STACKED = "stacked-mnist"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,15 @@ def read(name_or_path: str) -> Recipe:
     table = _extended(path, ())
     name = table.setdefault("recipe", path.stem)
     return Recipe(str(name), str(table.get("summary", "")), table)
+
+
+def usual(source: Any, one_class: bool) -> str:
+    """Return the name of the recipe that data are learned by unless another is asked for."""
+    if source in POINT_SOURCES:
+        return POINTS
+    if source == STACKED_SOURCE:
+        return STACKED
+    return ONE_CLASS if one_class else MANY_CLASSES
 
 
 def default(name: str) -> RunConfig:

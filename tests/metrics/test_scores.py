@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gancli import data
 from gancli.errors import DataError
-from gancli.metrics import Draw, Figure, ScoreCard, judge_sha256, score
+from gancli.metrics import Draw, Figure, Judged, ScoreCard, judge_sha256, score, scores
 from gancli.metrics.scores import CLOSEST_PAIRS, SEEDS_A_CARD
 
 Seeds = list[range]
@@ -185,6 +185,20 @@ def test_missing_digits_show_in_the_balance(small: data.DataSplits, others: data
     assert card["class_balance_kl"].value == pytest.approx(-math.log(fives), rel=0.05)
     assert 0.98 < card["share_5"].value <= 1
     assert card["share_5"].real < 0.15
+
+
+@pytest.mark.parametrize(("classes", "listed"), [(20, 20), (21, 0)])
+def test_many_classes_do_not_bury_the_card(classes: int, listed: int) -> None:
+    labels = torch.arange(200) % classes
+    opinions = torch.eye(classes, dtype=torch.float64)[labels]
+    said = Judged(torch.zeros(200, 1, dtype=torch.float64), opinions)
+    train = data.ImageSet(torch.zeros(200, 1, 1, 1, dtype=torch.uint8), labels)
+    figures = scores._class_balance(said, said, train, 0)
+    assert [figure.name for figure in figures] == [
+        "class_balance_kl",
+        *(f"share_{label}" for label in range(listed)),
+    ]
+    assert figures[0].value == 0
 
 
 def test_a_missing_digit_is_not_covered(small: data.DataSplits, others: data.ImageSet) -> None:
