@@ -25,7 +25,13 @@ from gancli.cores import keep_to, usable_cores
 from gancli.errors import GancliError, Interrupted, UnhealthyError
 from gancli.observing import Observer
 from gancli.runs import RunDirectory
-from gancli.stopping import gentle_stop, leave_on_signals, let_signals_in, signals_held_back
+from gancli.stopping import (
+    asked_to_leave,
+    gentle_stop,
+    leave_on_signals,
+    let_signals_in,
+    signals_held_back,
+)
 
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
@@ -297,6 +303,9 @@ def _train_received(content: dict[str, Any], pipe: Connection) -> Result:
     except Interrupted as error:  # before the first step, or for the second time
         return Result(job.run, error.exit_code, "interrupted")
     except Exception:  # a bug in one run must not end the others; its traceback is the message
+        number = asked_to_leave()
+        if number is not None:
+            return Result(job.run, 128 + number, "interrupted")
         return Result(job.run, 1, traceback.format_exc())
 
 

@@ -65,6 +65,14 @@ def gentle_stop(pass_on: Callable[[int], object] = lambda _: None) -> Iterator[S
             signal.signal(number, handler)
 
 
+def asked_to_leave() -> int | None:
+    """Return the signal that :func:`leave_on_signals` has met, if it did.
+
+    An exception in the middle of an import may come out as another one, from a module half made.
+    """
+    return _asked_to_leave
+
+
 def leave_on_signals() -> None:
     """End on the usual signals by an exception, so that temporary files go on the way out.
 

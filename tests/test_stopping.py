@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from gancli.errors import Interrupted
-from gancli.stopping import SIGNALS, gentle_stop, leave_on_signals
+from gancli.stopping import SIGNALS, asked_to_leave, gentle_stop, leave_on_signals
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +24,11 @@ def test_a_signal_whose_exception_got_lost_still_counts(number: int) -> None:
     leave_on_signals()
     with pytest.raises(Interrupted):
         os.kill(os.getpid(), number)
+    assert asked_to_leave() == number
     with gentle_stop() as stop:
         assert stop.signal_number == number
     leave_on_signals()
+    assert asked_to_leave() is None
     with gentle_stop() as stop:
         assert stop.signal_number is None
 

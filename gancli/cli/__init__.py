@@ -12,7 +12,7 @@ import typer
 
 from gancli.cli.output import Output, hush_stdout
 from gancli.errors import GancliError, Interrupted
-from gancli.stopping import leave_on_signals
+from gancli.stopping import asked_to_leave, leave_on_signals
 
 
 def program() -> NoReturn:
@@ -58,6 +58,11 @@ def _run() -> int:
         return _failed("Interrupted", "interrupted", 130, as_json)
     except Interrupted as error:
         return _failed("Interrupted", "interrupted", error.exit_code, as_json)
+    except Exception:
+        number = asked_to_leave()
+        if number is None:
+            raise  # a bug, and its traceback
+        return _failed("Interrupted", "interrupted", 128 + number, as_json)
     except SystemExit as leaving:  # Typer's answer to a reader that has left
         if isinstance(leaving.__context__, BrokenPipeError):
             raise leaving.__context__ from None

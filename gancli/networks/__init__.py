@@ -23,6 +23,9 @@ __all__ = [
 ]
 
 
+_WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+
+
 class Generator(nn.Module):
     """Latents, and labels when conditional, to images.
 
@@ -39,7 +42,9 @@ class Generator(nn.Module):
         super().__init__()
         self.body = body
         self.classes = classes
-        self.embedding = nn.Embedding(classes, embedding) if classes else None
+        # As nn.Embedding draws its own; on the meta device it would import torch's compiler.
+        vectors = torch.randn(classes, embedding)
+        self.embedding = nn.Embedding(classes, embedding, _weight=vectors) if classes else None
         self.sample_shape = sample_shape
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -158,7 +163,10 @@ def mixing_layer(network: nn.Module) -> str | None:
 
 
 def _initialise(body: nn.Module, init: str, where: str) -> None:
-    """Draw the first weights by a named law; all but PyTorch's own leave biases at zero."""
+    """Draw the first weights by a named law; all but PyTorch's own leave biases at zero.
+
+    Weights on torch's meta device are left alone: there it would take a second of imports.
+    """
     if init == "default":
         return
     law, _, spread = init.partition(" ")
@@ -168,7 +176,7 @@ def _initialise(body: nn.Module, init: str, where: str) -> None:
             f"{where} = '{init}': write default, he, xavier, or normal and a spread: normal 0.02"
         )
     for module in body.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        if isinstance(module, _WEIGHTED) and not module.weight.is_meta:
             if law == "he":  # He et al., 2015, for leaky rectifiers of slope 0.2
                 nn.init.kaiming_normal_(module.weight, 0.2)
             elif law == "xavier":  # Glorot and Bengio, 2010

@@ -139,8 +139,10 @@ def _dense(layer: _Layer, shape: Shape) -> _Built:
     linear = nn.Linear(shape[0], math.prod(outputs))
     spread = layer.option("normal", "")
     if spread:
-        nn.init.normal_(linear.weight, 0.0, layer.real(spread, 1e-6, 10))
-        nn.init.zeros_(linear.bias)
+        deviation = layer.real(spread, 1e-6, 10)
+        if not linear.weight.is_meta:
+            nn.init.normal_(linear.weight, 0.0, deviation)
+            nn.init.zeros_(linear.bias)
     if len(outputs) == 1:
         return linear, outputs
     return nn.Sequential(linear, nn.Unflatten(1, outputs)), outputs

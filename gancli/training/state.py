@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gancli import checkpoints
-from gancli.config import OptimizerConfig, RunConfig
+from gancli.config import RunConfig
 from gancli.errors import CheckpointError
 from gancli.networks import (
     Discriminator,
@@ -20,6 +20,7 @@ from gancli.networks import (
     build_generator,
     place,
 )
+from gancli.training.optimizers import Optimizer
 
 # What a step measures, in the order of the tensor it returns; the log averages over an interval.
 STEP_FIGURES = (
@@ -48,18 +49,6 @@ LOOK_FIGURES = (
 FIGURES = (*STEP_FIGURES, *LOOK_FIGURES)
 
 
-# What each rule remembers of every weight.
-_MOMENTS = {
-    "sgd": (),
-    "momentum": ("momentum_buffer",),
-    "nesterov": ("momentum_buffer",),
-    "adagrad": ("sum", "step"),
-    "adadelta": ("square_avg", "acc_delta", "step"),
-    "rmsprop": ("square_avg", "step"),
-    "adam": ("exp_avg", "exp_avg_sq", "step"),
-}
-
-
 @dataclasses.dataclass
 class TrainState:
     """A training between two steps.
@@ -80,8 +69,8 @@ class TrainState:
     generator: Generator
     discriminator: Discriminator
     average: Generator | None
-    generator_optimizer: torch.optim.Optimizer
-    discriminator_optimizer: torch.optim.Optimizer
+    generator_optimizer: Optimizer
+    discriminator_optimizer: Optimizer
     random: torch.Generator
     sums: Tensor
 
@@ -112,8 +101,8 @@ def create(config: RunConfig, device: torch.device) -> TrainState:
         generator,
         discriminator,
         average,
-        _optimizer(generator, config.generator_optimizer),
-        _optimizer(discriminator, config.discriminator_optimizer),
+        Optimizer(generator, config.generator_optimizer),
+        Optimizer(discriminator, config.discriminator_optimizer),
         torch.Generator(device).manual_seed(derived_seed(config.training.seed, "latents")),
         torch.zeros(len(FIGURES) + 2, device=device),
     )
@@ -130,8 +119,8 @@ def to_tensors(state: TrainState) -> dict[str, Tensor]:
     tensors = {
         **_named("generator.", state.generator),
         **_named("discriminator.", state.discriminator),
-        **_moments("generator_optimizer.", state.generator_optimizer, state.generator),
-        **_moments("discriminator_optimizer.", state.discriminator_optimizer, state.discriminator),
+        **_moments("generator_optimizer.", state.generator_optimizer),
+        **_moments("discriminator_optimizer.", state.discriminator_optimizer),
         "random.latents": state.random.get_state(),
         "random.dropout": torch.get_rng_state(),
         "log.sums": state.sums,
@@ -164,20 +153,8 @@ def restore(state: TrainState, checkpoint: checkpoints.Checkpoint) -> None:
         checkpoints.check_tensors(expected, found, path)
         if network is not None:
             network.load_state_dict(found)
-    _restore_moments(
-        state.generator_optimizer,
-        checkpoint.config.generator_optimizer.name,
-        state.generator,
-        checkpoints.part(tensors, "generator_optimizer."),
-        path,
-    )
-    _restore_moments(
-        state.discriminator_optimizer,
-        checkpoint.config.discriminator_optimizer.name,
-        state.discriminator,
-        checkpoints.part(tensors, "discriminator_optimizer."),
-        path,
-    )
+    for name in ("generator_optimizer.", "discriminator_optimizer."):
+        _restore_moments(getattr(state, name[:-1]), checkpoints.part(tensors, name), path)
     randoms = checkpoints.part(tensors, "random.")
     cuda = randoms.pop("dropout_cuda", None)
     own = state.random.get_state()
@@ -208,55 +185,20 @@ def _set_random(generator: torch.Generator, kept: Tensor, path: Path) -> None:
         raise CheckpointError(f"{path}: it holds no state of a random generator") from error
 
 
-def _optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    weights, lr, decay = network.parameters(), config.lr, config.weight_decay
-    if config.name == "adam":
-        betas = (config.beta1, config.beta2)
-        return torch.optim.Adam(weights, lr, betas, weight_decay=decay, fused=True)
-    if config.name == "adagrad":
-        return torch.optim.Adagrad(weights, lr, weight_decay=decay)
-    if config.name == "adadelta":
-        return torch.optim.Adadelta(weights, lr, weight_decay=decay)
-    if config.name == "rmsprop":
-        return torch.optim.RMSprop(weights, lr, weight_decay=decay)
-    momentum = 0.0 if config.name == "sgd" else config.momentum
-    nesterov = config.name == "nesterov"
-    return torch.optim.SGD(weights, lr, momentum, weight_decay=decay, nesterov=nesterov, fused=True)
-
-
 def _named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
     return {f"{prefix}{name}": tensor for name, tensor in network.state_dict().items()}
 
 
-def _moments(
-    prefix: str, optimizer: torch.optim.Optimizer, network: nn.Module
-) -> dict[str, Tensor]:
+def _moments(prefix: str, optimizer: Optimizer) -> dict[str, Tensor]:
     return {
         f"{prefix}{name}:{key}": value
-        for name, parameter in network.named_parameters()
-        for key, value in optimizer.state.get(parameter, {}).items()
-        if isinstance(value, Tensor)
+        for key, row in optimizer.moments.items()
+        for name, value in zip(optimizer.names, row, strict=True)
     }
 
 
-def _restore_moments(
-    optimizer: torch.optim.Optimizer,
-    rule: str,
-    network: nn.Module,
-    found: dict[str, Tensor],
-    path: Path,
-) -> None:
-    keys = _MOMENTS[rule]
-    parameters = dict(network.named_parameters())
-    expected = {
-        f"{name}:{key}": torch.zeros(()) if key == "step" else parameter
-        for name, parameter in parameters.items()
-        for key in keys
-    }
+def _restore_moments(optimizer: Optimizer, found: dict[str, Tensor], path: Path) -> None:
+    expected = _moments("", optimizer)
     checkpoints.check_tensors(expected, found, path)
-    for name, parameter in parameters.items():
-        for key in keys:
-            value = found[f"{name}:{key}"]
-            if key != "step":  # moments lie in memory as their weights do: the fused kernel asks it
-                value = torch.empty_like(parameter.detach()).copy_(value)
-            optimizer.state[parameter][key] = value
+    for name, value in expected.items():
+        value.copy_(found[name])

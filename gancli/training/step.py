@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from gancli.config import PIXEL_RANGES, LossConfig, OptimizerConfig, RunConfig
+from gancli.config import PIXEL_RANGES, LossConfig, RunConfig
 from gancli.errors import TrainingError
 from gancli.latents import draw_latents
 from gancli.losses import LOSSES, cross_entropy, gradient_penalty, squared_gradient
 from gancli.networks import Discriminator, has_batch_statistics
+from gancli.training.optimizers import Optimizer
 from gancli.training.state import TrainState
 
 # A closer look is at so many images of a batch: enough for a mean, and cheap.
@@ -61,8 +62,8 @@ def train_step(
     Raises:
         TrainingError: a loss is no finite number; the weights are as they were.
     """
-    _set_learning_rate(state.generator_optimizer, config.generator_optimizer, progress)
-    _set_learning_rate(state.discriminator_optimizer, config.discriminator_optimizer, progress)
+    for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
+        _set_learning_rate(optimizer, progress)
     for real, labels in batches:
         fake = _draw_fakes(state, labels, len(real), config)
         seen = _with_noise(_Batch(real, fake.detach(), labels), state, config, progress)
@@ -175,7 +176,7 @@ def _discriminator_step(
             lambda between: discriminator(between, batch.labels), batch.real, batch.fake, fraction
         )
         loss = loss + settings.gradient_penalty * penalty
-    norm = _descend(loss, state.discriminator_optimizer, discriminator, state.step, "discriminator")
+    norm = _descend(loss, state.discriminator_optimizer, state.step, "discriminator")
     real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
     # Of a pair, D is right about both or about neither.
     right = [real_logits > fake_logits] * 2 if game.pairs else [real_logits > 0, fake_logits < 0]
@@ -197,7 +198,7 @@ def _generator_step(state: TrainState, batch: _Batch, config: RunConfig) -> list
     if config.training.unrolled_steps:
         logits = _unrolled_logits(discriminator, batch, config)
         loss = game.generator(logits, logits)
-        norm = _descend(loss, state.generator_optimizer, state.generator, state.step, "generator")
+        norm = _descend(loss, state.generator_optimizer, state.step, "generator")
         return [loss.detach(), norm]
     with _frozen(discriminator):
         fake_logits = discriminator(batch.fake, batch.labels)
@@ -207,7 +208,7 @@ def _generator_step(state: TrainState, batch: _Batch, config: RunConfig) -> list
         else:
             real_logits = fake_logits
         loss = game.generator(fake_logits, real_logits)
-        norm = _descend(loss, state.generator_optimizer, state.generator, state.step, "generator")
+        norm = _descend(loss, state.generator_optimizer, state.step, "generator")
     return [loss.detach(), norm]
 
 
@@ -256,9 +257,7 @@ def _both_logits(discriminator: Discriminator, batch: _Batch) -> tuple[Tensor, T
     return real_logits, fake_logits
 
 
-def _descend(
-    loss: Tensor, optimizer: torch.optim.Optimizer, network: nn.Module, step: int, name: str
-) -> Tensor:
+def _descend(loss: Tensor, optimizer: Optimizer, step: int, name: str) -> Tensor:
     """Take one step of an optimiser and return the norm of the gradient it followed."""
     if not math.isfinite(loss.item()):
         raise TrainingError(
@@ -266,10 +265,10 @@ def _descend(
             "Lower the learning rate (--set generator_optimizer.lr=..., discriminator_optimizer.lr)"
             " or add a penalty (--set loss.r1=1 --set loss.r2=1)"
         )
-    optimizer.zero_grad(set_to_none=True)
+    optimizer.forget_gradients()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    gradients = [weight.grad for weight in optimizer.weights if weight.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)
 
 
@@ -295,12 +294,10 @@ def _update_average(state: TrainState, half_life: float) -> None:
         averaged.copy_(buffer)
 
 
-def _set_learning_rate(
-    optimizer: torch.optim.Optimizer, config: OptimizerConfig, progress: float
-) -> None:
+def _set_learning_rate(optimizer: Optimizer, progress: float) -> None:
+    config = optimizer.config
     final = config.lr if config.lr_final is None else config.lr_final
-    for group in optimizer.param_groups:
-        group["lr"] = cosine(config.lr, final, progress)
+    optimizer.lr = cosine(config.lr, final, progress)
 
 
 def cosine(start: float, end: float, progress: float) -> float:

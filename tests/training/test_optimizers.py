@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 from tiny import TinyConfig
+from torch import nn
 
 from gancli import session
-from gancli.config import OPTIMIZERS, RunConfig
+from gancli.config import OPTIMIZERS, OptimizerConfig, RunConfig
+from gancli.training.optimizers import Optimizer
 from gancli.training.state import TrainState, create
 from gancli.training.step import _Batch, _generator_step
 
@@ -64,7 +72,7 @@ def test_a_network_is_fitted_to_one_input_and_one_target(
     for _ in range(STEPS):
         output = network(image).sigmoid()
         cost = (output - aim).square().sum()
-        optimizer.zero_grad()
+        optimizer.forget_gradients()
         cost.backward()
         optimizer.step()
         costs.append(cost.item())
@@ -99,3 +107,49 @@ def test_a_generator_learns_from_a_discriminator_that_does_not(
     after = state.discriminator.state_dict()
     assert all(torch.equal(weight, before[name]) for name, weight in after.items())
     assert all(weight.grad is None for weight in state.discriminator.parameters())
+
+
+TORCHS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "momentum": partial(torch.optim.SGD, momentum=0.8),
+    "nesterov": partial(torch.optim.SGD, momentum=0.8, nesterov=True),
+    "adagrad": torch.optim.Adagrad,
+    "adadelta": torch.optim.Adadelta,
+    "rmsprop": torch.optim.RMSprop,
+    "adam": partial(torch.optim.Adam, betas=(0.3, 0.95)),
+}
+
+
+@every_rule
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_each_rule_is_torchs_own(rule: str, decay: float) -> None:
+    torch.manual_seed(0)
+    ours = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten(), nn.Linear(12, 2), nn.Linear(2, 1))
+    theirs = copy.deepcopy(ours)
+    settings = OptimizerConfig(rule, 0.02, None, 0.3, 0.95, 0.8, decay)
+    optimizer = Optimizer(ours, settings)
+    reference = TORCHS[rule](theirs.parameters(), lr=0.02, weight_decay=decay)
+    for step in range(5):
+        images = torch.randn(4, 1, 4, 4)
+        for network, rival in ((ours, optimizer), (theirs, reference)):
+            network.zero_grad()
+            network[:-1](images).square().sum().backward()  # the last layer gets no gradient
+            rival.step()
+        optimizer.lr = reference.param_groups[0]["lr"] = 0.02 / (step + 1)
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-6, atol=1e-7)
+
+
+def test_training_does_not_load_torchs_compiler(tiny_config: TinyConfig, tmp_path: Path) -> None:
+    """It takes most of a second, and a run on digits takes thirty."""
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(tiny_config().to_toml())
+    script = (
+        "import sys; from gancli import api; "
+        f"api.train({str(recipe)!r}, name='run', runs_dir={str(tmp_path)!r}, device='cpu'); "
+        "print([name for name in ('torch._dynamo', 'torch._inductor') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

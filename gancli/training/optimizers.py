@@ -1,0 +1,146 @@
+"""The rules by which weights move, with all that they remember as plain tensors.
+
+The arithmetic is torch's own, by the functions that its optimiser classes call. The classes
+themselves import torch's compiler at their first step, which takes most of a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adadelta import adadelta
+from torch.optim.adagrad import adagrad
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+from torch.optim.sgd import sgd
+
+from gancli.config import OptimizerConfig
+
+# What each rule remembers of every weight; a step counts from 0.
+MOMENTS = {
+    "sgd": (),
+    "momentum": ("momentum_buffer",),
+    "nesterov": ("momentum_buffer",),
+    "adagrad": ("sum", "step"),
+    "adadelta": ("square_avg", "acc_delta", "step"),
+    "rmsprop": ("square_avg", "step"),
+    "adam": ("exp_avg", "exp_avg_sq", "step"),
+}
+_EPSILON = {"adagrad": 1e-10, "adadelta": 1e-6, "rmsprop": 1e-8, "adam": 1e-8}
+_FORGETTING = {"adadelta": 0.9, "rmsprop": 0.99}
+
+
+class Optimizer:
+    """Moves a network's weights along their gradients by one of torch's rules.
+
+    Args:
+        network: whose weights are moved, in place.
+        config: the rule and its numbers.
+
+    Attributes:
+        lr: the learning rate of the next step.
+        names: of the weights, in order.
+        weights: the same.
+        moments: for each of :data:`MOMENTS` a tensor a weight: float32, as the weight or, of
+            ``step``, [].
+    """
+
+    def __init__(self, network: nn.Module, config: OptimizerConfig) -> None:
+        self.config, self.lr = config, config.lr
+        self.names = [name for name, _ in network.named_parameters()]
+        self.weights = list(network.parameters())
+        self.moments: dict[str, list[Tensor]] = {
+            key: [_fresh(weight, key) for weight in self.weights] for key in MOMENTS[config.name]
+        }
+
+    def forget_gradients(self) -> None:
+        """Drop the gradients of the step before."""
+        for weight in self.weights:
+            weight.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move every weight that has a gradient by one step."""
+        having = [n for n, weight in enumerate(self.weights) if weight.grad is not None]
+        weights: list[Tensor] = [self.weights[n] for n in having]
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        moments = {key: [row[n] for n in having] for key, row in self.moments.items()}
+        self._move(weights, gradients, moments)
+
+    def _move(
+        self, weights: list[Tensor], gradients: list[Tensor], moments: dict[str, list[Tensor]]
+    ) -> None:
+        config = self.config
+        rule, decay = config.name, config.weight_decay
+        common: dict[str, Any] = {"lr": self.lr, "weight_decay": decay, "maximize": False}
+        if rule == "adam":
+            adam(
+                weights,
+                gradients,
+                moments["exp_avg"],
+                moments["exp_avg_sq"],
+                [],
+                moments["step"],
+                fused=True,
+                amsgrad=False,
+                beta1=config.beta1,
+                beta2=config.beta2,
+                eps=_EPSILON[rule],
+                **common,
+            )
+        elif rule == "adagrad":
+            adagrad(
+                weights,
+                gradients,
+                moments["sum"],
+                moments["step"],
+                lr_decay=0.0,
+                eps=_EPSILON[rule],
+                **common,
+            )
+        elif rule == "adadelta":
+            adadelta(
+                weights,
+                gradients,
+                moments["square_avg"],
+                moments["acc_delta"],
+                moments["step"],
+                rho=_FORGETTING[rule],
+                eps=_EPSILON[rule],
+                **common,
+            )
+        elif rule == "rmsprop":
+            rmsprop(
+                weights,
+                gradients,
+                moments["square_avg"],
+                [],
+                [],
+                moments["step"],
+                alpha=_FORGETTING[rule],
+                eps=_EPSILON[rule],
+                momentum=0.0,
+                centered=False,
+                **common,
+            )
+        else:
+            buffers: Sequence[Tensor | None] = moments.get("momentum_buffer", [None] * len(weights))
+            sgd(
+                weights,
+                gradients,
+                list(buffers),
+                fused=True,
+                momentum=0.0 if rule == "sgd" else config.momentum,
+                dampening=0.0,
+                nesterov=rule == "nesterov",
+                **common,
+            )
+
+
+def _fresh(weight: Tensor, key: str) -> Tensor:
+    if key == "step":
+        return torch.zeros((), device=weight.device)
+    return torch.zeros_like(weight, memory_format=torch.preserve_format, requires_grad=False)
