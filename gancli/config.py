@@ -196,6 +196,11 @@ class TrainingConfig:
         low=1,
         high=1024,
     )
+    precision: str = _option(
+        "fp32",
+        "numbers of 32 bits, or of 16 where networks multiply while they learn; auto: tried out",
+        choices=("fp32", "bf16", "auto"),
+    )
     seed: int = _option(0, "of weights, latents, data order", low=0, high=LARGEST_SEED)
 
 
@@ -438,7 +443,7 @@ def _type_name(options: tuple[Any, ...]) -> str:
         for option in options
         if option is not types.NoneType
     ]
-    return " or ".join(words)
+    return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
 def _shown(value: Any) -> str:

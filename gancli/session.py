@@ -18,6 +18,7 @@ import gancli
 from gancli import checkpoints, data, doctor, files
 from gancli.checkpoints import Checkpoint
 from gancli.config import STACKED_SOURCE, RunConfig
+from gancli.cores import thread_counts
 from gancli.data import DataSplits, ImageSet
 from gancli.devices import pick_device
 from gancli.errors import (
@@ -40,7 +41,7 @@ from gancli.stopping import gentle_stop
 from gancli.training import loop
 from gancli.training.plan import Plan
 from gancli.training.state import TrainState, create, restore, to_tensors
-from gancli.training.threads import AdaptiveThreads, fastest_threads
+from gancli.training.trial import AdaptiveThreads, Way, fastest_way
 
 # How often the doctor looks in on a run, at the most: its time grows with the log.
 _VISITS = 40
@@ -190,7 +191,7 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
             run.clear()
         if run.exists():
             check_identity(run, config)
-        config = _with_threads(config, splits.train, plan, device)
+        config = _with_way(config, splits.train, plan, device)
         files.write_text(run.config_path, config.to_toml())
         session = _Session(run, config, plan, splits, observer, placement, device)
         state = session.open()
@@ -256,20 +257,19 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
         return outcome
 
 
-def _with_threads(
-    config: RunConfig, images: ImageSet, plan: Plan, device: torch.device
-) -> RunConfig:
-    """Set torch's thread count, which is tried out where nobody has said it yet."""
-    threads = config.training.threads
-    if not isinstance(threads, int):
-        # An accelerator does the work, and a thread feeds it.
-        found = fastest_threads(config, images, plan) if device.type == "cpu" else 1
-        if threads == "auto":
-            training = dataclasses.replace(config.training, threads=found)
-            config = dataclasses.replace(config, training=training)
-        threads = found
-    torch.set_num_threads(threads)
-    return config
+def _with_way(config: RunConfig, images: ImageSet, plan: Plan, device: torch.device) -> RunConfig:
+    """Set torch's thread count; that and the precision are tried out where nobody has said them."""
+    training = config.training
+    # An accelerator does the work, and a thread feeds it.
+    counts = thread_counts() if device.type == "cpu" else [1]
+    threads = [training.threads] if isinstance(training.threads, int) else counts
+    precisions = ["fp32", "bf16"] if training.precision == "auto" else [training.precision]
+    ways = [Way(count, precision) for count in threads for precision in precisions]
+    found = fastest_way(config, images, plan, device, ways)
+    torch.set_num_threads(found.threads)
+    kept = training.threads if training.threads == "adaptive" else found.threads
+    training = dataclasses.replace(training, threads=kept, precision=found.precision)
+    return dataclasses.replace(config, training=training)
 
 
 def _recorded(config: RunConfig, placement: Placement) -> RunConfig:

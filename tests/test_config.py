@@ -184,7 +184,7 @@ def test_every_number_is_taken_up_to_the_ends_of_its_range_and_not_past(key: str
         ("training.batch_size", True, "must be a whole number, not True"),
         ("training.batch_size", 1.5, "must be a whole number, not 1.5"),
         ("training.batch_size", "64", "must be a whole number, not '64'"),
-        ("training.threads", "many", "must be a whole number or 'auto', not 'many'"),
+        ("training.threads", "many", "must be a whole number, 'auto' or 'adaptive', not 'many'"),
         ("training.reuse_fakes", 1, "must be true or false, not 1"),
         ("generator_optimizer.lr", "fast", "must be a number, not 'fast'"),
         ("generator.layers", "dense 1", "must be a list of texts, not 'dense 1'"),

@@ -26,7 +26,28 @@ __all__ = [
 _WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
-class Generator(nn.Module):
+class _Network(nn.Module):
+    """A body that computes in 16 bits while it learns, if ``half_precision`` is set.
+
+    Its weights, what goes in and what comes out are float32.
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body = body
+        self.half_precision = False
+
+    def through_body(self, batch: Tensor) -> Tensor:
+        """Return what the body makes of a batch."""
+        if not (self.half_precision and self.training):
+            exact: Tensor = self.body(batch)
+            return exact
+        with torch.autocast(batch.device.type, torch.bfloat16):
+            rough: Tensor = self.body(batch)
+        return rough.float()
+
+
+class Generator(_Network):
     """Latents, and labels when conditional, to images.
 
     Args:
@@ -39,8 +60,7 @@ class Generator(nn.Module):
     def __init__(
         self, body: nn.Module, classes: int, embedding: int, sample_shape: tuple[int, ...]
     ) -> None:
-        super().__init__()
-        self.body = body
+        super().__init__(body)
         self.classes = classes
         # As nn.Embedding draws its own; on the meta device it would import torch's compiler.
         vectors = torch.randn(classes, embedding)
@@ -51,11 +71,11 @@ class Generator(nn.Module):
         """Return float images [n, channels, size, size] in the data's range, or points [n, 2]."""
         if self.embedding is not None:
             latents = torch.cat([latents, self.embedding(labels)], dim=1)
-        images: Tensor = self.body(latents)
+        images = self.through_body(latents)
         return images.reshape(len(images), *self.sample_shape)
 
 
-class Discriminator(nn.Module):
+class Discriminator(_Network):
     """Images, and labels when conditional, to one logit each.
 
     When conditional, the body ends in one logit a class, of which the label's own is read
@@ -63,13 +83,12 @@ class Discriminator(nn.Module):
     """
 
     def __init__(self, body: nn.Module, conditional: bool) -> None:
-        super().__init__()
-        self.body = body
+        super().__init__(body)
         self.conditional = conditional
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return logits [n]; above 0 means real."""
-        logits: Tensor = self.body(images)
+        logits = self.through_body(images)
         if not self.conditional:
             return logits[:, 0]
         assert labels is not None

@@ -92,6 +92,7 @@ def create(config: RunConfig, device: torch.device) -> TrainState:
     # From here on the global generator drives dropout alone.
     torch.manual_seed(derived_seed(config.training.seed, "dropout"))
     for network in (generator, discriminator):
+        network.half_precision = config.training.precision == "bf16"
         place(network, device)
     average = None
     if config.generator.ema_half_life:

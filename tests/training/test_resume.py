@@ -60,6 +60,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "discriminator.input_noise": 0.3,
     },
     "unrolled": {"training.unrolled_steps": 2},
+    "numbers of 16 bits": {"training.precision": "bf16", "loss.r1": 1.0},
     "a larger batch for G": {"training.generator_batch_size": 20, "data.conditional": False},
     **{
         rule: {

@@ -375,3 +375,34 @@ def test_a_step_takes_points_of_the_plane(tiny_config: TinyConfig, changes: dict
     assert figures.isfinite().all()
     assert not torch.equal(weights(state.generator), before[0])
     assert not torch.equal(weights(state.discriminator), before[1])
+
+
+def cosine_of(one: Tensor, other: Tensor) -> float:
+    return float(nn.functional.cosine_similarity(one, other, dim=0))
+
+
+@pytest.mark.parametrize("loss", ["non-saturating", "relativistic"])
+def test_a_step_in_16_bits_goes_where_one_in_32_goes(tiny_config: TinyConfig, loss: str) -> None:
+    keys = {**SGD, "loss.name": loss, "loss.r1": 0.1, "data.conditional": False}
+    moved, figures = {}, {}
+    for precision in ("fp32", "bf16"):
+        config = resolved(tiny_config, {**keys, "training.precision": precision})
+        state = create(config, CPU)
+        real = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+        before = [weights(state.generator), weights(state.discriminator)]
+        figures[precision] = train_step(state, [(real, None)], config, 0.0)
+        after = [weights(state.generator), weights(state.discriminator)]
+        moved[precision] = [two - one for one, two in zip(before, after, strict=True)]
+        assert all(p.dtype == torch.float32 for p in state.generator.parameters())
+    for exact, rough in zip(moved["fp32"], moved["bf16"], strict=True):
+        assert 0.98 < cosine_of(exact, rough) < 1  # not the same: it did compute in 16 bits
+        assert rough.norm().item() == pytest.approx(exact.norm().item(), rel=0.1)
+    assert torch.allclose(figures["fp32"], figures["bf16"], rtol=0.1, atol=0.05)
+
+
+def test_what_is_drawn_after_training_in_16_bits_has_32(tiny_config: TinyConfig) -> None:
+    rough = create(resolved(tiny_config, {"training.precision": "bf16"}), CPU).generator
+    exact = create(resolved(tiny_config, {}), CPU).generator
+    latents, labels = torch.randn(4, 4), torch.tensor([0, 1, 2, 0])
+    assert torch.equal(rough.eval()(latents, labels), exact.eval()(latents, labels))
+    assert not torch.equal(rough.train()(latents, labels), exact.train()(latents, labels))

@@ -1,7 +1,8 @@
-"""How many CPU threads to train with: tried out, since load and networks decide, not cores alone.
+"""How many CPU threads to train with, and how exactly to compute: what is faster is tried out.
 
 Small networks lose by more threads, and with a core busy elsewhere all threads wait for the one
-that shares it.
+that shares it. Numbers of 16 bits help where the processor multiplies them at once, and hold up
+where it does not.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 
@@ -33,35 +35,57 @@ _TRIAL_SECONDS = 0.3
 _AGAIN_SECONDS = 60.0
 
 
-def fastest_threads(config: RunConfig, images: ImageSet, plan: Plan) -> int:
-    """Try steps of a run on a throw-away state, and return the fastest thread count.
+class Way(NamedTuple):
+    """One way to compute a run: how many CPU threads, and ``fp32`` or ``bf16``."""
 
-    Takes less than half a second, on batches as large as that allows, and leaves torch's thread
+    threads: int
+    precision: str
+
+
+def fastest_way(
+    config: RunConfig, images: ImageSet, plan: Plan, device: torch.device, ways: Sequence[Way]
+) -> Way:
+    """Try steps of a run on a throw-away state, and return the way that makes most of them.
+
+    Takes some tenths of a second, on batches as large as that allows, and leaves torch's thread
     count and random numbers anyhow.
+
+    Args:
+        config: the run's.
+        images: what it learns from.
+        plan: its calendar; a short run is tried for a hundredth of its steps.
+        device: where it is trained.
+        ways: in order of preference: a later one must gain more than chance would.
     """
-    counts = thread_counts()
-    if len(counts) == 1:
-        return counts[0]
+    if len(ways) == 1:
+        return ways[0]
     most_steps = max(1, plan.total_steps // 100)
-    done = dict.fromkeys(counts, 0)
-    seconds = dict.fromkeys(counts, 0.0)
+    done, seconds = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0.0)
     try:
-        step = _sized_step(config, images)
+        steps = {
+            precision: _sized_step(_with_precision(config, precision), images, device)
+            for precision in {way.precision for way in ways}
+        }
         for _ in range(_ROUNDS):
-            for count in counts:
-                if count == 1 or not _crawls(done, seconds, count):
-                    torch.set_num_threads(count)
-                    made, taken = _window(step, most_steps)
-                    done[count] += made
-                    seconds[count] += taken
-    except TrainingError:  # it will diverge, on however many threads
-        return counts[-1]
-    return _fastest({count: done[count] / seconds[count] for count in counts})
+            for way in ways:
+                if way == ways[0] or not _crawls(done, seconds, way, ways[0]):
+                    torch.set_num_threads(way.threads)
+                    made, taken = _window(steps[way.precision], most_steps)
+                    done[way] += made
+                    seconds[way] += taken
+    except TrainingError:  # it will diverge, in whatever way
+        return ways[0]
+    return _fastest({way: done[way] / seconds[way] for way in ways})
 
 
-def _crawls(done: dict[int, int], seconds: dict[int, float], count: int) -> bool:
-    """Tell whether a count is known to be far behind one thread: its threads wait for a core."""
-    return done[count] > 0 and done[count] / seconds[count] < _SLOW * done[1] / seconds[1]
+def _with_precision(config: RunConfig, precision: str) -> RunConfig:
+    training = dataclasses.replace(config.training, precision=precision)
+    return dataclasses.replace(config, training=training)
+
+
+def _crawls(done: dict[Way, int], seconds: dict[Way, float], way: Way, first: Way) -> bool:
+    """Tell whether a way is known to be far behind the first: its threads wait for a core, say."""
+    return done[way] > 0 and done[way] / seconds[way] < _SLOW * done[first] / seconds[first]
 
 
 def _window(step: Callable[[], None], most_steps: int) -> tuple[int, float]:
@@ -81,19 +105,21 @@ def _window(step: Callable[[], None], most_steps: int) -> tuple[int, float]:
     return made, taken
 
 
-def _sized_step(config: RunConfig, images: ImageSet) -> Callable[[], None]:
+def _sized_step(config: RunConfig, images: ImageSet, device: torch.device) -> Callable[[], None]:
     """Return a step of training on batches that one thread is done with in a few hundredths."""
     torch.set_num_threads(1)
-    step = _step_of(config, images, _SMALL_BATCH)
+    step = _step_of(config, images, device, _SMALL_BATCH)
     step()  # the first one loads what all need
     began = time.perf_counter()
     step()
     each = (time.perf_counter() - began) / _SMALL_BATCH
     fitting = max(_SMALL_BATCH, int(_STEP_SECONDS / each))
-    return _step_of(config, images, min(config.training.batch_size, fitting))
+    return _step_of(config, images, device, min(config.training.batch_size, fitting))
 
 
-def _step_of(config: RunConfig, images: ImageSet, batch_size: int) -> Callable[[], None]:
+def _step_of(
+    config: RunConfig, images: ImageSet, device: torch.device, batch_size: int
+) -> Callable[[], None]:
     batch_size = min(batch_size, len(images))
     own = config.training.generator_batch_size
     training = dataclasses.replace(
@@ -101,8 +127,8 @@ def _step_of(config: RunConfig, images: ImageSet, batch_size: int) -> Callable[[
         generator_batch_size=own and max(2, own * batch_size // config.training.batch_size),
     )
     config = dataclasses.replace(config, training=training)
-    state = create(config, torch.device("cpu"))
-    pixels = from_pixels(images.images[:batch_size], config.data.pixel_range)
+    state = create(config, device)
+    pixels = from_pixels(images.images[:batch_size].to(device), config.data.pixel_range)
     labels = (
         images.labels[:batch_size]
         if config.data.conditional and images.labels is not None
@@ -116,10 +142,13 @@ def _step_of(config: RunConfig, images: ImageSet, batch_size: int) -> Callable[[
     return step
 
 
-def _fastest(rates: dict[int, float]) -> int:
-    """Return the smallest count that none beats by more than chance would."""
+_Key = TypeVar("_Key", int, Way)
+
+
+def _fastest(rates: dict[_Key, float]) -> _Key:
+    """Return the first that none beats by more than chance would."""
     best = max(rates.values())
-    return min(count for count, rate in rates.items() if rate * _GAIN >= best)
+    return next(key for key, rate in rates.items() if rate * _GAIN >= best)
 
 
 class AdaptiveThreads:

@@ -1,4 +1,4 @@
-"""How many threads train: tried out at the start, and again while training if that is asked."""
+"""How a run is computed: tried out at the start, and again while training if that is asked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ import torch
 from tiny import TinyConfig, TrainRun
 
 from gancli import cores, session
+from gancli.config import RunConfig
+from gancli.data import ImageSet
 from gancli.session import prepare
-from gancli.training import threads
-from gancli.training.threads import AdaptiveThreads, fastest_threads
+from gancli.training import trial
+from gancli.training.plan import Plan
+from gancli.training.trial import AdaptiveThreads, Way, fastest_way
 
 Milliseconds = dict[int, float]
 
@@ -41,18 +44,20 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Milliseconds]
 
     def make(milliseconds: Milliseconds) -> Machine:
         made = Machine(milliseconds)
-        monkeypatch.setattr(threads, "time", made)
-        monkeypatch.setattr(threads, "thread_counts", lambda: sorted(milliseconds))
-        monkeypatch.setattr(threads, "_sized_step", lambda *_: made.step)
+        monkeypatch.setattr(trial, "time", made)
+        monkeypatch.setattr(trial, "thread_counts", lambda: sorted(milliseconds))
+        monkeypatch.setattr(trial, "_sized_step", lambda *_: made.step)
+        monkeypatch.setattr(session, "thread_counts", lambda: sorted(milliseconds))
         return made
 
     yield make
     torch.set_num_threads(before)
 
 
-def tried(tiny_config: TinyConfig, **keys: Any) -> int:
+def tried(tiny_config: TinyConfig, counts: Sequence[int], *precisions: str, **keys: Any) -> Way:
     config, splits, plan = prepare(tiny_config({"training.steps": 10_000, **keys}))
-    return fastest_threads(config, splits.train, plan)
+    ways = [Way(count, precision) for count in counts for precision in precisions or ("fp32",)]
+    return fastest_way(config, splits.train, plan, torch.device("cpu"), ways)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +78,7 @@ def test_the_thread_count_that_makes_most_steps_wins(
     fastest: int,
 ) -> None:
     made = machine(milliseconds)
-    assert tried(tiny_config) == fastest
+    assert tried(tiny_config, list(milliseconds)) == (fastest, "fp32")
     assert made.now < 0.3 * len(milliseconds) + max(milliseconds.values()) / 1000
 
 
@@ -81,7 +86,7 @@ def test_a_short_run_is_tried_for_a_hundredth_of_its_steps(
     tiny_config: TinyConfig, machine: Callable[[Milliseconds], Machine]
 ) -> None:
     made = machine({1: 1.0, 2: 0.5})
-    assert tried(tiny_config, **{"training.steps": 200}) == 2
+    assert tried(tiny_config, [1, 2], **{"training.steps": 200}).threads == 2
     assert made.now == pytest.approx(2 * 3 * (1.0 + 0.5) / 1000)
 
 
@@ -94,23 +99,21 @@ def test_a_short_run_is_tried_for_a_hundredth_of_its_steps(
         {"generator_optimizer.lr": 1e3, "discriminator_optimizer.lr": 1e3},  # diverges at once
     ],
 )
-def test_every_run_can_be_tried(
-    tiny_config: TinyConfig, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(threads, "thread_counts", lambda: [1, 2])
-    assert tried(tiny_config, **changes) in (1, 2)
+def test_every_run_can_be_tried(tiny_config: TinyConfig, changes: dict[str, Any]) -> None:
+    found = tried(tiny_config, [1, 2], "fp32", "bf16", **changes)
+    assert found in [(count, precision) for count in (1, 2) for precision in ("fp32", "bf16")]
     torch.set_num_threads(1)
 
 
 def test_a_trial_moves_nothing_in_the_run(
     tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def as_one(*arguments: Any) -> int:
-        assert fastest_threads(*arguments) in (1, 2)
-        return 1
+    def as_one(*arguments: Any) -> Way:
+        assert fastest_way(*arguments).threads in (1, 2)
+        return Way(1, "fp32")
 
-    monkeypatch.setattr(threads, "thread_counts", lambda: [1, 2])
-    monkeypatch.setattr(session, "fastest_threads", as_one)
+    monkeypatch.setattr(session, "thread_counts", lambda: [1, 2])
+    monkeypatch.setattr(session, "fastest_way", as_one)
     tried_out = train_run(tiny_config({"training.threads": "auto"}), tmp_path / "auto").run
     told = train_run(tiny_config({"training.threads": 1}), tmp_path / "one").run
     assert tried_out.read_config() == told.read_config()
@@ -121,15 +124,24 @@ def test_a_trial_moves_nothing_in_the_run(
     assert json.loads(tried_out.status_path.read_text())["exact"] is True
 
 
-def test_the_recorded_count_is_taken_again(
+def test_what_was_chosen_is_recorded_and_taken_again(
     tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(session, "fastest_threads", lambda *_: 1)
-    wanted = tiny_config({"training.threads": "auto"})
+    asked: list[Sequence[Way]] = []
+
+    def fastest(config: RunConfig, images: ImageSet, plan: Plan, device: Any, ways: Any) -> Way:
+        asked.append(ways)
+        return Way(1, "bf16")
+
+    monkeypatch.setattr(session, "thread_counts", lambda: [1, 2])
+    monkeypatch.setattr(session, "fastest_way", fastest)
+    wanted = tiny_config({"training.threads": "auto", "training.precision": "auto"})
     train_run(wanted, tmp_path / "run", max_seconds=1e-9)
-    monkeypatch.delattr(session, "fastest_threads")
     resumed = train_run(wanted, tmp_path / "run").run
-    assert resumed.read_config().training.threads == 1
+    training = resumed.read_config().training
+    assert (training.threads, training.precision) == (1, "bf16")
+    every = [(1, "fp32"), (1, "bf16"), (2, "fp32"), (2, "bf16")]
+    assert asked == [every, [(1, "bf16")]]  # the second time there is nothing left to choose
 
 
 def steps(adaptive: AdaptiveThreads, machine: Machine, seconds: float) -> list[int]:
