@@ -80,8 +80,9 @@ def main() -> None:
     wanted = parser.parse_args()
     names = [name for name in wanted.recipes.split(",") if name.startswith(wanted.only)]
     jobs = [(name, precision, seed) for name in names for precision in PRECISIONS for seed in SEEDS]
+    folder = wanted.folder.resolve()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(lambda job: distance(*job, wanted.folder.resolve()), jobs))
+        found = list(pool.map(lambda job: distance(job[0], job[1], job[2], folder), jobs))
     distances = dict(zip(jobs, found, strict=True))
     lines = [
         "# Does training in 16 bits cost quality?",
