@@ -55,7 +55,7 @@ class System:
 
 SYSTEMS = {
     "digit": System("digit", 7, 300),
-    "r2": System("r2-4-normal-dropout", None, 1200),
+    "r2": System("r2-1-baseline", None, 1200),
     "pairs": System(
         "digit", 3, 300, (("loss.name", "relativistic"), ("loss.r1", 1.0), ("loss.r2", 1.0))
     ),
