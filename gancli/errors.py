@@ -63,6 +63,14 @@ class MissingPartError(GancliError):
     exit_code = 8
 
 
+class PeerError(GancliError):
+    """Another of the processes that train one GAN ended before its time, with this exit code."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class Interrupted(BaseException):
     """A signal asked the process to leave at once; the exit code is 128 + the signal's number.
 

@@ -19,10 +19,10 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gancli import runs
+from gancli import ranks, runs
 from gancli.config import RunConfig, differences, from_table
 from gancli.cores import keep_to, usable_cores
-from gancli.errors import GancliError, Interrupted, UnhealthyError
+from gancli.errors import ConfigError, GancliError, Interrupted, UnhealthyError
 from gancli.observing import Observer
 from gancli.runs import RunDirectory
 from gancli.stopping import (
@@ -118,6 +118,11 @@ Listener = Callable[[str, str, Any], None]
 
 def train_one(job: Job, observer: Observer) -> Outcome:
     """Train one job in this process; errors are :func:`gancli.session.train`'s."""
+    if job.on_failure == "reseed" and ranks.here().size > 1:
+        raise ConfigError(
+            "--on-failure reseed starts a run again, which several processes cannot; take stop, "
+            "or train with one process"
+        )
     from gancli import session  # noqa: PLC0415 - imports torch
 
     first_seed, job = job.config.training.seed, job.settled()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import platform
 import sys
 import time
@@ -15,16 +16,17 @@ import torch
 from torch import Tensor
 
 import gancli
-from gancli import checkpoints, data, doctor, files
+from gancli import checkpoints, data, doctor, files, ranks
 from gancli.checkpoints import Checkpoint
-from gancli.config import STACKED_SOURCE, RunConfig
-from gancli.cores import thread_counts
+from gancli.config import STACKED_SOURCE, RunConfig, from_table
+from gancli.cores import thread_counts, usable_cores
 from gancli.data import DataSplits, ImageSet
 from gancli.devices import pick_device
 from gancli.errors import (
     CheckpointError,
     ConfigError,
     ConflictError,
+    PeerError,
     TrainingError,
     UnhealthyError,
     memory_advice,
@@ -37,14 +39,25 @@ from gancli.pictures.sheet import draw_sheet
 from gancli.quality import QualityLog, reals
 from gancli.runs import RunDirectory, Status, check_identity, check_unclaimed
 from gancli.sampling import Trained
-from gancli.stopping import gentle_stop
-from gancli.training import loop
+from gancli.stopping import StopRequest, gentle_stop
+from gancli.training import distributed, loop
+from gancli.training.distributed import Team
 from gancli.training.plan import Plan
-from gancli.training.state import TrainState, create, restore, to_tensors
+from gancli.training.state import TrainState, create, restore, share, to_tensors
 from gancli.training.trial import AdaptiveThreads, Way, fastest_way
 
 # How often the doctor looks in on a run, at the most: its time grows with the log.
 _VISITS = 40
+
+# Why a training stops, the most urgent reason last, and where that leaves the run.
+_STATUS = {
+    None: Status.FINISHED,
+    "time": Status.PAUSED,
+    "patience": Status.FINISHED,
+    "unhealthy": Status.FAILED,
+    "signal": Status.INTERRUPTED,
+}
+_REASONS = list(_STATUS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +171,7 @@ def prepare(
                 f"training.{key} = 1: '{mixing}' needs two images or more to compare; raise it, or "
                 "take the layer out"
             )
+    distributed.check_shares(config, mixing, ranks.here().size)
     if plan.score_steps is not None and not config.data.is_points and len(reals(splits)) < 2:
         raise ConfigError("record.score_every needs two real images or more to compare with")
     return config, splits, plan
@@ -165,6 +179,10 @@ def prepare(
 
 def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcome:
     """Train a run to its end, resume it, or find it finished.
+
+    Where torchrun has started several processes, all of them call this. The first decides
+    everything, and alone reads and writes the run's directory; the others do their part of every
+    batch.
 
     Raises:
         ConfigError: the config does not fit its data or itself.
@@ -174,12 +192,26 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
         UnhealthyError: the log shows that the run fails, and that is to stop it.
         ConflictError: the run exists with another config, or another process holds it.
         StorageError: the disk or the memory refuses.
+        PeerError: another of several processes has ended.
         Interrupted: a second signal; the checkpoint before stands.
     """
-    began = time.monotonic()
     device = pick_device(placement.device)
-    config, splits, plan = prepare(_recorded(config, placement), placement.threads_if_auto)
     torch.backends.cudnn.deterministic = True
+    with distributed.joined(device) as team:
+        if team.rank:
+            return _follow(placement, device, team)
+        return _lead(config, placement, observer, device, team)
+
+
+def _lead(
+    config: RunConfig, placement: Placement, observer: Observer, device: torch.device, team: Team
+) -> Outcome:
+    """Train as the first process of a team, or as one alone."""
+    began = time.monotonic()
+    threads = placement.threads_if_auto
+    if team.size > 1:
+        threads = threads or max(1, len(usable_cores()) // ranks.here().local_size)
+    config, splits, plan = prepare(_recorded(config, placement), threads)
     run = placement.run
     check_unclaimed(run)
     with (
@@ -193,12 +225,12 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
             check_identity(run, config)
         config = _with_way(config, splits.train, plan, device)
         files.write_text(run.config_path, config.to_toml())
-        session = _Session(run, config, plan, splits, observer, placement, device)
+        session = _Session(run, config, plan, splits, observer, placement, device, team)
         state = session.open()
         session.write_status(Status.TRAINING, state.step)
         observer.started(run, config, plan, state.step)
 
-        def should_stop() -> str | None:
+        def wish() -> str | None:
             if stop.signal_number is not None:
                 return "signal"
             if session.failure is not None and placement.on_failure != "warn":
@@ -215,46 +247,118 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
             score=session.score,
             save=session.save,
             stepped=session.stepped,
-            should_stop=should_stop,
+            should_stop=lambda: _agreed(team, stop, wish()),
         )
         first_step = state.step
-        reason, step_seconds = None, 0.0
+        # A run may have been cut off before it could say that it is out of patience.
+        late = session.quality.is_out_of_patience(state.step)
+        reason, step_seconds = "patience" if late else None, 0.0
         try:
-            if session.quality.is_out_of_patience(state.step):
-                reason = "patience"  # it was cut off before it could say so
-            else:
+            _brief(team, config, session.fingerprint, late)
+            share(state, config)
+            if not late:
                 reason, step_seconds = loop.train(state, splits.train, config, plan, hooks)
-        except TrainingError as error:
-            session.write_status(Status.FAILED, state.step, error=str(error))
+        except (TrainingError, PeerError) as error:
+            status = Status.INTERRUPTED if error.exit_code > 128 else Status.FAILED
+            session.write_status(status, state.step, error=str(error))
             raise
-        status = {
-            None: Status.FINISHED,
-            "patience": Status.FINISHED,
-            "time": Status.PAUSED,
-            "signal": Status.INTERRUPTED,
-            "unhealthy": Status.FAILED,
-        }[reason]
-        if state.step == plan.total_steps:
-            status = Status.FINISHED
-        seconds = time.monotonic() - began
-        outcome = Outcome(
-            run,
-            status,
-            state.step,
-            plan.total_steps,
-            seconds,
-            step_seconds,
-            (state.step - first_step) * plan.images_per_step / max(step_seconds, 1e-9),
-            stop.signal_number,
-        )
-        session.write_status(status, state.step, outcome=outcome, first_step=first_step)
-        if status is Status.FAILED:
+        outcome = _outcome(run, state, plan, first_step, reason, stop, began, step_seconds)
+        session.write_status(outcome.status, state.step, outcome=outcome, first_step=first_step)
+        team.meet()
+        if outcome.status is Status.FAILED:
             assert session.failure is not None
             raise UnhealthyError(
                 f"stopped at step {state.step:,} of {plan.total_steps:,}: "
                 f"{session.failure.sentence()}"
             )
         return outcome
+
+
+def _follow(placement: Placement, device: torch.device, team: Team) -> Outcome:
+    """Train as another process of a team: a part of every batch, and nothing is written."""
+    began = time.monotonic()
+    with (
+        gentle_stop() as stop,
+        memory_advice("lower training.batch_size, or the sizes in the layer lists"),
+    ):
+        config, fingerprint, late = _briefed(team)
+        images = data.load_for(config.data).train
+        if images.fingerprint() != fingerprint:
+            raise ConflictError(
+                f"{config.data.source} holds other data here than where the first process is; "
+                "give all processes the same"
+            )
+        plan = Plan.of(config, len(images))
+        assert isinstance(config.training.threads, int)
+        torch.set_num_threads(config.training.threads)
+        state = create(config, device)
+        state.team = team
+        share(state, config)
+
+        def nothing(*_: Any) -> None:
+            """The first process does it."""
+
+        hooks = loop.Hooks(
+            log=nothing,
+            frame=nothing,
+            keep=nothing,
+            score=nothing,
+            save=nothing,
+            stepped=nothing,
+            should_stop=lambda: _agreed(team, stop, "signal" if stop.signal_number else None),
+        )
+        first_step = state.step
+        reason, step_seconds = "patience" if late else None, 0.0
+        if not late:
+            reason, step_seconds = loop.train(state, images, config, plan, hooks)
+        team.meet()
+        outcome = _outcome(
+            placement.run, state, plan, first_step, reason, stop, began, step_seconds
+        )
+        if outcome.status is Status.FAILED:
+            raise UnhealthyError("the first process has found that the run fails")
+        return outcome
+
+
+def _brief(team: Team, config: RunConfig, fingerprint: str, late: bool) -> None:
+    """Tell the other processes what they are to train, on which data, and if it is over already."""
+    team.share_words(json.dumps([config.to_table(), fingerprint, late]))
+
+
+def _briefed(team: Team) -> tuple[RunConfig, str, bool]:
+    """Return what the first process tells by :func:`_brief`."""
+    table, fingerprint, late = json.loads(team.share_words())
+    return from_table(table), fingerprint, late
+
+
+def _agreed(team: Team, stop: StopRequest, wish: str | None) -> str | None:
+    """Return the most urgent reason to stop that a process has; a signal to one is one to all."""
+    reason, signal_number = team.highest([_REASONS.index(wish), stop.signal_number or 0])
+    if signal_number:
+        stop.signal_number = signal_number
+    return _REASONS[reason]
+
+
+def _outcome(
+    run: RunDirectory,
+    state: TrainState,
+    plan: Plan,
+    first_step: int,
+    reason: str | None,
+    stop: StopRequest,
+    began: float,
+    step_seconds: float,
+) -> Outcome:
+    return Outcome(
+        run,
+        Status.FINISHED if state.step == plan.total_steps else _STATUS[reason],
+        state.step,
+        plan.total_steps,
+        time.monotonic() - began,
+        step_seconds,
+        (state.step - first_step) * plan.images_per_step / max(step_seconds, 1e-9),
+        stop.signal_number,
+    )
 
 
 def _with_way(config: RunConfig, images: ImageSet, plan: Plan, device: torch.device) -> RunConfig:
@@ -292,9 +396,10 @@ class _Session:
         observer: Observer,
         placement: Placement,
         device: torch.device,
+        team: Team,
     ) -> None:
         self.run, self.config, self.plan, self.observer = run, config, plan, observer
-        self.placement, self.device = placement, device
+        self.placement, self.device, self.team = placement, device, team
         self.images = splits.train
         self.fingerprint = self.images.fingerprint()
         kept = run.read_status()
@@ -336,6 +441,7 @@ class _Session:
                     f"no checkpoint of {self.run.path} is whole ({failure}); start it afresh "
                     "with --force"
                 )
+        state.team = self.team
         if state.step:
             self._warn_if_moved()
         newer = [path for path in found if checkpoints.step_of(path) > state.step]
@@ -351,13 +457,14 @@ class _Session:
 
     def _warn_if_moved(self) -> None:
         """Say so when a resumed run cannot end bit for bit where it would have."""
-        now = {"torch": versions()["torch"], "device": str(self.device)}
-        then = {
-            "torch": self.kept.get("versions", {}).get("torch"),
-            "device": self.kept.get("device"),
+        now = {
+            "torch": versions()["torch"],
+            "device": str(self.device),
+            "processes": self.team.size,
         }
+        then = {**self.kept, "torch": self.kept.get("versions", {}).get("torch")}
         for what, value in now.items():
-            if then[what] not in (None, value):
+            if then.get(what) not in (None, value):
                 self.observer.warned(
                     f"{what} was {then[what]} and is {value} now: the run goes on, but not bit for "
                     "bit as it would have"
@@ -473,6 +580,7 @@ class _Session:
                 **({"error": error} if error else {}),
                 "command": list(self.placement.command),
                 "device": str(self.device),
+                "processes": self.team.size,
                 "exact": self.config.training.threads != "adaptive",
                 "data": {
                     "source": self.config.data.source,

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from gancli import ranks
 from gancli.errors import Interrupted
 
 SIGNALS = tuple(
@@ -39,6 +40,8 @@ class StopRequest:
         if self.signal_number is not None:
             raise Interrupted(signal_number)
         self.signal_number = signal_number
+        if ranks.here().rank:
+            return
         with contextlib.suppress(OSError):
             os.write(2, _MESSAGE)  # straight to the file: a handler may interrupt a print
 

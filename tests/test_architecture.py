@@ -20,7 +20,7 @@ MODULES = {
 
 # From the ground up. A part may import the parts of the layers under its own, and itself.
 LAYERS = (
-    {"errors"},
+    {"errors", "ranks"},
     {"files", "stopping", "cores"},
     {"config"},
     {"recipes"},

@@ -25,8 +25,10 @@ def commands() -> list[str]:
     found = []
     for block in FENCE.findall(text):
         for line in block.replace("\\\n", " ").splitlines():
-            # `for d in ...; do gancli train ... || ...; done` is a command too.
-            matches = re.finditer(r"(?:^|[;&|(]|\bdo|\$)\s*(?:\S*/)?(gancli [^;|&>#)]*)", line)
+            # `for d in ...; do gancli train ... || ...; done` is a command too, as is what others
+            # start: torchrun, GNU parallel and Slurm.
+            before = r"(?:^|[;&|(]|\bdo|\$|torchrun .* -m|parallel -j \d+|--wrap=')"
+            matches = re.finditer(before + r"\s*(?:\S*/)?(gancli (?:(?! :::)[^;|&>#)'])*)", line)
             found += [match[1].strip() for match in matches]
     found += [" ".join(words.split()) for words in INLINE.findall(text)]
     return list(dict.fromkeys(found))
@@ -88,7 +90,8 @@ def workplace(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path
 
 @pytest.mark.parametrize("line", commands())
 def test_a_command_of_the_readme_works(workplace: Path, line: str) -> None:
-    words = shlex.split(line.replace("$d", "7").replace("RUN", "digit-7"), comments=True)[1:]
+    line = re.sub(r"\$\w+|\{\d\}", "7", line).replace("RUN", "digit-7")
+    words = shlex.split(line, comments=True)[1:]
     if words[0] == "train":
         words += ["--dry-run", "--threads", "1"]
         if "--resume" in words:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from gancli import ranks
 from gancli.files import storage_error
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class _Unbreakable:
 class Output:
     """The one sink for all a command says.
 
+    Of several processes that train one GAN, the first alone speaks.
+
     Args:
         as_json: the result is one JSON object on stdout.
         quiet: nothing but errors on stderr.
@@ -57,6 +60,7 @@ class Output:
 
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json, self.quiet = as_json, quiet
+        self.muted = ranks.here().rank > 0
         self._stderr = _Unbreakable(sys.stderr)
         self._console: Console | None = None
 
@@ -74,6 +78,7 @@ class Output:
         """Whether a person watches: a terminal that redraws, and nobody asked for silence."""
         return (
             not self.quiet
+            and not self.muted
             and not self.as_json
             and self._stderr.isatty()
             and (not self.console.is_dumb_terminal)
@@ -97,6 +102,8 @@ class Output:
         self.say(f"next: {shlex.join(command)}")
 
     def _line(self, text: str) -> None:
+        if self.muted:
+            return
         # Rich would wrap at 80 columns where nobody looks, and break paths.
         if self._console is not None and self._stderr.isatty():
             self.console.print(text, markup=False, soft_wrap=True)
@@ -113,7 +120,7 @@ class Output:
 
     def stdout(self, text: str) -> None:
         """Print a line of the result."""
-        if sys.stdout is None:
+        if sys.stdout is None or self.muted:
             return
         try:
             print(text, flush=True)  # noqa: T201

@@ -6,11 +6,11 @@ import itertools
 import math
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gancli import api, doctor, jobs, runs
+from gancli import api, doctor, jobs, ranks, runs
 from gancli.cli.options import (
     DeviceOption,
     JsonOption,
@@ -25,6 +25,9 @@ from gancli.config import parse_assignment
 from gancli.cores import usable_cores
 from gancli.errors import ConfigError, GancliError
 from gancli.jobs import Job, Result
+
+if TYPE_CHECKING:
+    from gancli.session import Outcome
 
 
 def train(
@@ -146,6 +149,11 @@ def train(
         )
         for config in configs
     ]
+    if ranks.here().size > 1 and (len(planned) > 1 or processes > 1):
+        raise ConfigError(
+            "the processes of torchrun train one run together; give each run a command of its own, "
+            "or train several with --jobs and without torchrun"
+        )
     if dry_run:
         _print_plan(planned[0], output)
     elif len(planned) == 1:
@@ -187,7 +195,8 @@ def _print_plan(job: Job, output: Output) -> None:
 
 
 def _train_one(job: Job, output: Output) -> None:
-    if job.is_finished():
+    # Several processes go as far as to meet, and find it finished together.
+    if ranks.here().size == 1 and job.is_finished():
         output.say(f"{job.run.name} is finished already (--force starts it afresh)")
         _finish_one({"run": job.run.name, "path": str(job.run.path), **_kept(job)}, job, output)
         return
@@ -197,6 +206,13 @@ def _train_one(job: Job, output: Output) -> None:
     fetch_data(job.config.data.source, output)
     with watching(output) as observer:
         outcome = jobs.train_one(job, observer)
+    if ranks.here().rank == 0:
+        _report_one(outcome, job, output)
+    if outcome.signal_number is not None:
+        raise typer.Exit(128 + outcome.signal_number)
+
+
+def _report_one(outcome: Outcome, job: Job, output: Output) -> None:
     summary = jobs.outcome_as_dict(outcome)
     output.say(
         f"{outcome.run.name} {outcome.status} at step {outcome.step:,} of {outcome.total_steps:,} "
@@ -206,8 +222,6 @@ def _train_one(job: Job, output: Output) -> None:
         output.say("ended early: the scores found nothing better any more (--patience)")
     output.say(f"doctor: {doctor.examine(job.run).line()}")
     _finish_one(summary, job, output)
-    if outcome.signal_number is not None:
-        raise typer.Exit(128 + outcome.signal_number)
 
 
 def _kept(job: Job) -> dict[str, Any]:

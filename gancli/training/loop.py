@@ -13,8 +13,9 @@ from torch import Tensor
 from gancli.config import RunConfig
 from gancli.data import ImageSet
 from gancli.sampling import from_pixels
+from gancli.training.distributed import Team
 from gancli.training.plan import Plan
-from gancli.training.state import FIGURES, STEP_FIGURES, TrainState
+from gancli.training.state import FIGURES, STEP_FIGURES, TrainState, derived_seed
 from gancli.training.step import train_step
 
 # Before every log line a step looks closer, and every so many steps where lines are rarer than
@@ -72,11 +73,13 @@ def train(
     while state.step < plan.total_steps and reason is None:
         # Learn from the next images.
         started = time.perf_counter()
-        batches = _batches(pixels, labels, plan.batch(state.step), config)
+        batches = _batches(pixels, labels, plan.batch(state.step), config, state.team)
         logs = plan.due(state.step + 1, plan.log_steps)
         look = logs or (plan.log_steps > LOOK_STEPS and (state.step + 1) % LOOK_STEPS == 0)
         progress = state.step / plan.total_steps
+        _seed_dropout(state, config)
         figures = train_step(state, batches, config, progress, look=look)
+        state.team.average_([figures])
         state.step += 1
         state.sums[: len(figures)] += figures
         state.sums[-2] += 1
@@ -102,17 +105,27 @@ def train(
 
 
 def _batches(
-    pixels: Tensor, labels: Tensor | None, indices: Tensor, config: RunConfig
+    pixels: Tensor, labels: Tensor | None, indices: Tensor, config: RunConfig, team: Team
 ) -> list[tuple[Tensor, Tensor | None]]:
-    """Return a batch of real images, as networks see them, for each update of D."""
+    """Return this process's part of a batch of real images, as networks see them, a D update."""
     portions = torch.split(indices.to(pixels.device), config.training.batch_size)
     return [
         (
             from_pixels(pixels[portion], config.data.pixel_range),
             None if labels is None else labels[portion],
         )
-        for portion in portions
+        for portion in map(team.part, portions)
     ]
+
+
+def _seed_dropout(state: TrainState, config: RunConfig) -> None:
+    """Give each process of a team masks of its own, those of a step the same whenever it is done.
+
+    The first has the one stream of masks that is kept in checkpoints.
+    """
+    if state.team.rank:
+        purpose = f"dropout of process {state.team.rank} in step {state.step}"
+        torch.manual_seed(derived_seed(config.training.seed, purpose))
 
 
 def _log_line(state: TrainState, plan: Plan) -> dict[str, Any]:

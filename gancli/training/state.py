@@ -20,6 +20,7 @@ from gancli.networks import (
     build_generator,
     place,
 )
+from gancli.training.distributed import Team
 from gancli.training.optimizers import Optimizer
 
 # What a step measures, in the order of the tensor it returns; the log averages over an interval.
@@ -63,6 +64,7 @@ class TrainState:
         random: draws latents and penalty points.
         sums: float32 [len(FIGURES) + 2], figures summed since the last log line; how many steps
             that is, and how many of them looked closer.
+        team: the processes that train it together.
     """
 
     step: int
@@ -73,6 +75,7 @@ class TrainState:
     discriminator_optimizer: Optimizer
     random: torch.Generator
     sums: Tensor
+    team: Team = dataclasses.field(default_factory=Team)
 
     @property
     def shown(self) -> Generator:
@@ -177,6 +180,22 @@ def restore(state: TrainState, checkpoint: checkpoints.Checkpoint) -> None:
         torch.cuda.set_rng_state(cuda, state.sums.device)
     state.sums.copy_(tensors["log.sums"])
     state.step = checkpoint.step
+
+
+def share(state: TrainState, config: RunConfig) -> None:
+    """Give the state of the team's first process to the others, which have a fresh one."""
+    tensors = {
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in to_tensors(state).items()
+    }
+    step = torch.tensor(state.step)
+    state.team.share_([step, *tensors.values()])
+    if state.team.rank:
+        where = Path("what the first process sent")
+        restore(
+            state,
+            checkpoints.Checkpoint(where, "state", int(step), 0.0, config, "", tensors),
+        )
 
 
 def _set_random(generator: torch.Generator, kept: Tensor, path: Path) -> None:

@@ -69,7 +69,8 @@ def train_step(
         seen = _with_noise(_Batch(real, fake.detach(), labels), state, config, progress)
         d_figures = _discriminator_step(state, seen, config, progress)
     if config.training.generator_batch_size or not config.training.reuse_fakes:
-        count = config.training.generator_batch_size or len(real)
+        whole = config.training.generator_batch_size
+        count = whole // state.team.size if whole else len(real)
         fake = _draw_fakes(state, labels, count, config)
     if look:
         fake.retain_grad()
@@ -87,9 +88,14 @@ def train_step(
 def _look(state: TrainState, real: Tensor, fake: Tensor, config: RunConfig) -> list[Tensor]:
     """Return :data:`LOOK_FIGURES`; draws no random number, so that a look changes no training."""
     assert fake.grad is not None
+
+    def first(images: Tensor) -> Tensor:
+        """Return the first images of the whole batch."""
+        return state.team.gather(images[:_LOOKED_AT])[:_LOOKED_AT]
+
     # The loss is a mean over fakes: times their number, this is what one fake is told.
-    told = len(fake) * fake.grad[:_LOOKED_AT].flatten(1).norm(dim=1).mean()
-    real, fake = real[:_LOOKED_AT], fake[:_LOOKED_AT]
+    told = len(fake) * first(fake.grad).flatten(1).norm(dim=1).mean()
+    real, fake = first(real), first(fake)
     return [
         told,
         _diversity(real),
@@ -128,8 +134,8 @@ def _saturation(images: Tensor, config: RunConfig) -> Tensor:
 
 def _draw_fakes(state: TrainState, labels: Tensor | None, count: int, config: RunConfig) -> Tensor:
     """Draw fakes of the same classes as the real images, as paired losses need them."""
-    latents = draw_latents(count, config.latent, state.random)
-    fakes: Tensor = state.generator(latents, labels)
+    latents = draw_latents(count * state.team.size, config.latent, state.random)
+    fakes: Tensor = state.generator(state.team.part(latents), labels)
     return fakes
 
 
@@ -140,8 +146,9 @@ def _with_noise(batch: _Batch, state: TrainState, config: RunConfig, progress: f
         return batch
 
     def noisy(images: Tensor) -> Tensor:
-        noise = torch.randn(images.shape, generator=state.random, device=images.device)
-        return images + spread * noise
+        shape = state.team.whole(images.shape)
+        noise = torch.randn(shape, generator=state.random, device=images.device)
+        return images + spread * state.team.part(noise)
 
     return _Batch(noisy(batch.real), noisy(batch.fake), batch.labels)
 
@@ -170,13 +177,16 @@ def _discriminator_step(
         if settings.r2:
             loss = loss + fall * settings.r2 / 2 * squared_gradient(fake_logits, batch.fake).mean()
     if settings.gradient_penalty:
-        one_each = (len(batch.real), *(1,) * (batch.real.ndim - 1))
+        one_each = state.team.whole((len(batch.real), *(1,) * (batch.real.ndim - 1)))
         fraction = torch.rand(one_each, generator=state.random, device=batch.real.device)
         penalty = gradient_penalty(
-            lambda between: discriminator(between, batch.labels), batch.real, batch.fake, fraction
+            lambda between: discriminator(between, batch.labels),
+            batch.real,
+            batch.fake,
+            state.team.part(fraction),
         )
         loss = loss + settings.gradient_penalty * penalty
-    norm = _descend(loss, state.discriminator_optimizer, state.step, "discriminator")
+    norm = _descend(loss, state.discriminator_optimizer, state, "discriminator")
     real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
     # Of a pair, D is right about both or about neither.
     right = [real_logits > fake_logits] * 2 if game.pairs else [real_logits > 0, fake_logits < 0]
@@ -198,7 +208,7 @@ def _generator_step(state: TrainState, batch: _Batch, config: RunConfig) -> list
     if config.training.unrolled_steps:
         logits = _unrolled_logits(discriminator, batch, config)
         loss = game.generator(logits, logits)
-        norm = _descend(loss, state.generator_optimizer, state.step, "generator")
+        norm = _descend(loss, state.generator_optimizer, state, "generator")
         return [loss.detach(), norm]
     with _frozen(discriminator):
         fake_logits = discriminator(batch.fake, batch.labels)
@@ -208,7 +218,7 @@ def _generator_step(state: TrainState, batch: _Batch, config: RunConfig) -> list
         else:
             real_logits = fake_logits
         loss = game.generator(fake_logits, real_logits)
-        norm = _descend(loss, state.generator_optimizer, state.step, "generator")
+        norm = _descend(loss, state.generator_optimizer, state, "generator")
     return [loss.detach(), norm]
 
 
@@ -238,8 +248,9 @@ def _draw_labels(ends: tuple[float, ...], logits: Tensor, state: TrainState) -> 
     low, high = ends
     if low == high:
         return torch.full_like(logits, low)
-    random = torch.rand(logits.shape, generator=state.random, device=logits.device)
-    return low + (high - low) * random
+    shape = state.team.whole(logits.shape)
+    random = torch.rand(shape, generator=state.random, device=logits.device)
+    return low + (high - low) * state.team.part(random)
 
 
 def _smoothed(loss: LossConfig) -> bool:
@@ -257,18 +268,20 @@ def _both_logits(discriminator: Discriminator, batch: _Batch) -> tuple[Tensor, T
     return real_logits, fake_logits
 
 
-def _descend(loss: Tensor, optimizer: Optimizer, step: int, name: str) -> Tensor:
+def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -> Tensor:
     """Take one step of an optimiser and return the norm of the gradient it followed."""
+    optimizer.forget_gradients()
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradients = [weight.grad for weight in optimizer.weights if weight.grad is not None]
+    loss = loss.detach().clone()
+    state.team.average_([loss, *gradients])
     if not math.isfinite(loss.item()):
         raise TrainingError(
-            f"the loss of the {name} is {loss.item()} at step {step + 1}: training diverged. "
+            f"the loss of the {name} is {loss.item()} at step {state.step + 1}: training diverged. "
             "Lower the learning rate (--set generator_optimizer.lr=..., discriminator_optimizer.lr)"
             " or add a penalty (--set loss.r1=1 --set loss.r2=1)"
         )
-    optimizer.forget_gradients()
-    loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    gradients = [weight.grad for weight in optimizer.weights if weight.grad is not None]
     return torch.nn.utils.get_total_norm(gradients)
 
 
