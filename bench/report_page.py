@@ -45,8 +45,8 @@ INTRODUCTION = """\
 Written by `python bench/reports.py{full}`, which trains every recipe with
 `gancli train --recipe NAME {mode}`, {length},
 and evaluates it. Figures are means over the seeds ± their standard deviation; those of D are from
-the last tenth of the log; minutes are those of a recipe's own length on two threads, as
-`--write-minutes` timed it. The last row of a table has the same figures for real images. The judge
+the last tenth of the log; seconds are those of this length on two threads, by what
+`--write-minutes` timed. The last row of a table has the same figures for real images. The judge
 is a small classifier that ships with gancli, and a Frechet distance in its features is no FID.
 
 Verdicts are functions of the figures (`bench/report_claims.py`): a claim held if it did in every
@@ -150,7 +150,7 @@ def _figures(name: str, results: Results) -> tuple[str, ...]:
 def _table(names: list[str], results: Results) -> list[str]:
     figures = _figures(names[0], results)
     columns = [*(FIGURES[figure] for figure in figures), *LOGGED.values()]
-    heads = ["recipe", "idea", "parameters", "epochs", "minutes", *columns]
+    heads = ["recipe", "idea", "parameters", "epochs", "seconds", *columns]
     lines = [f"| {' | '.join(heads)} |", "|---|---|" + "---:|" * (len(heads) - 2)]
     for name in names:
         found = list(results[name].values())
@@ -161,8 +161,8 @@ def _table(names: list[str], results: Results) -> list[str]:
             _spread([measured.numbers[figure] for measured in found])
             for figure in (*figures, *LOGGED)
         ]
-        minutes = _number(config.minutes or 0.0)
-        cells = [f"`{name}`", config.summary, f"{_parameters(config):,}", length, minutes, *spreads]
+        seconds = _number(60 * (config.minutes or 0.0) * (epochs or 1) / (own or 1))
+        cells = [f"`{name}`", config.summary, f"{_parameters(config):,}", length, seconds, *spreads]
         lines.append(f"| {' | '.join(cells)} |")
     seen = [measured.real for name in names for measured in results[name].values()]
     real = [_number(statistics.fmean(row[figure] for row in seen)) for figure in figures]
