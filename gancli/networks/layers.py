@@ -316,7 +316,8 @@ class _Reshape(nn.Module):
 
 def _batch_norm(layer: _Layer, shape: Shape) -> _Built:
     layer.counts("nothing", 0)
-    return (nn.BatchNorm1d(shape[0]) if len(shape) == 1 else nn.BatchNorm2d(shape[0])), shape
+    make = nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d
+    return make(shape[0], layer.real(layer.option("eps", "1e-5"), 1e-12, 10)), shape
 
 
 def _minibatch_discrimination(layer: _Layer, shape: Shape) -> _Built:
@@ -351,6 +352,13 @@ def _dropout(layer: _Layer, shape: Shape) -> _Built:
     return nn.Dropout(rate), shape
 
 
+def _channel_dropout(layer: _Layer, shape: Shape) -> _Built:
+    """Drop whole channels, as neighbouring pixels tell the same (Tompson et al., 2015)."""
+    _image(layer, shape)
+    (rate,) = layer.reals("the share to drop", 0, 0.99)
+    return nn.Dropout2d(rate), shape
+
+
 def _leaky_relu(layer: _Layer, shape: Shape) -> _Built:
     (slope,) = layer.reals("a slope", 0, 1)
     return nn.LeakyReLU(slope), shape
@@ -378,6 +386,7 @@ _MAKERS: dict[str, _Maker] = {
     "batch_norm": _batch_norm,
     "minibatch_discrimination": _minibatch_discrimination,
     "dropout": _dropout,
+    "channel_dropout": _channel_dropout,
     "leaky_relu": _leaky_relu,
     "relu": _plain(nn.ReLU),
     "sigmoid": _plain(nn.Sigmoid),

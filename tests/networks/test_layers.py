@@ -100,6 +100,7 @@ def test_pad_counts_pixels_on_each_side(kernel: int, pad: int, size: int) -> Non
         (["conv 4 3 stride=size/14"], (2, 8, 8), (4, 4, 4)),
         (["batch_norm", "leaky_relu 0.2", "relu", "tanh", "sigmoid"], (2, 8, 8), (2, 8, 8)),
         (["batch_norm", "dropout 0.5"], (9,), (9,)),
+        (["batch_norm eps=0.8", "channel_dropout 0.5"], (2, 8, 7), (2, 8, 7)),
         ([], (9,), (9,)),
     ],
 )
@@ -132,6 +133,29 @@ def test_dropout_drops_its_share_in_training_alone() -> None:
     dropped = float((module(ones) == 0).float().mean())
     assert 0.29 < dropped < 0.31
     assert torch.equal(module.eval()(ones), ones)
+
+
+def test_channel_dropout_drops_its_share_of_whole_channels() -> None:
+    module, _ = build("channel_dropout 0.25", shape=(1_000, 2, 3))
+    torch.manual_seed(0)
+    ones = torch.ones(20, 1_000, 2, 3)
+    sums = module(ones).flatten(2).sum(2)
+    assert torch.allclose(sums[sums > 0], torch.tensor(6 / 0.75))  # none is dropped in part
+    assert 0.24 < float((sums == 0).float().mean()) < 0.26
+    assert torch.equal(module.eval()(ones), ones)
+
+
+@pytest.mark.parametrize(("line", "eps"), [("batch_norm", 1e-5), ("batch_norm eps=0.8", 0.8)])
+@pytest.mark.parametrize("shape", [(3,), (3, 2, 2)])
+def test_batch_norm_divides_by_a_spread_that_its_eps_enlarges(
+    line: str, eps: float, shape: Shape
+) -> None:
+    module, _ = build(line, shape=shape)
+    batch = torch.randn(64, *shape, generator=torch.Generator().manual_seed(0)) * 0.3 + 5
+    others = [dim for dim in range(batch.ndim) if dim != 1]
+    centred = batch - batch.mean(others, keepdim=True)
+    spread = (centred.square().mean(others, keepdim=True) + eps).sqrt()
+    torch.testing.assert_close(module(batch), centred / spread, atol=1e-5, rtol=1e-4)
 
 
 def test_upsample_repeats_pixels() -> None:
@@ -254,6 +278,10 @@ def test_reshape_and_flatten_keep_the_order() -> None:
         (["leaky_relu nan"], "has 'nan' where a number"),
         (["dropout 1"], "has '1' where a number from 0 to 0.99 is needed"),
         (["dropout -0.1"], "from 0 to 0.99"),
+        (["channel_dropout 1"], "has '1' where a number from 0 to 0.99 is needed"),
+        (["flatten", "channel_dropout 0.5"], "gets 128 and needs an image"),
+        (["batch_norm eps=0"], "has '0' where a number from 1e-12 to 10 is needed"),
+        (["batch_norm epsilon=1"], "has an option 'epsilon' that 'batch_norm' does not know"),
         (["tanh 2"], "needs nothing, and has 1 numbers"),
         (["flatten 2"], "needs nothing"),
         (["batch_norm 2"], "needs nothing"),
@@ -295,11 +323,13 @@ WORDS = [
     *("3", "1", "0", "8", "99999", "1e9", "0.5", "nan", "size", "channels/3", "size/2", "\u00e9"),
     *("pad=same", "pad=full", "pad=valid", "pad=2", "stride=2", "stride=9", "=", "a=", "\x00"),
     *("mode=bilinear", "mode=nearest", "mode="),
+    *("eps=0.8", "eps=nan"),
 ]
 NAMES = [
     *("dense", "conv", "conv_transpose", "upsample", "flatten", "reshape", "batch_norm"),
     *("dropout", "leaky_relu", "relu", "sigmoid", "tanh", "con"),
     *("max_pool", "avg_pool", "zero_pad", "dilate", "minibatch_discrimination"),
+    "channel_dropout",
 ]
 lines = st.lists(st.sampled_from(WORDS), max_size=4).flatmap(
     lambda words: st.sampled_from(NAMES).map(lambda name: " ".join([name, *words]))
