@@ -212,7 +212,7 @@ def test_an_array_that_is_no_images_is_refused(write_idx: WriteIdx, shape: tuple
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ("mnits", "no data at 'mnits': give mnist, emnist-digits, fashion-mnist, kmnist, "),
+        ("mnits", "no data at 'mnits': give mnist, stacked-mnist, emnist-digits, fashion-mnist, "),
         ("mnits", ", an IDX file or a folder; did you mean 'mnist'?"),
         ("gone/away", "no data at 'gone/away'"),
     ],
