@@ -5,6 +5,10 @@
 
 Runs lie in RUNS_DIR and are trained once, two at a time, one thread each. Thresholds are chosen on
 the runs of even seeds and judged on those of odd seeds, which they have not seen.
+
+A rate ten times too high may do no harm at all. A fault that should show in the samples counts only
+where it does: where their distance from real ones (that of `train --score-every`) is 1.5 times the
+median of the runs without a fault, or the training broke off. The others are listed apart.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import dataclasses
 import json
 import math
 import os
+import statistics
 import struct
 import subprocess
 import sys
@@ -23,8 +28,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gancli import api, data
+import torch
+
+from gancli import api, data, sampling
+from gancli.data.synthetic import targets
 from gancli.doctor import DEFAULT_THRESHOLDS, Diagnosis, Severity, Thresholds, diagnose
+from gancli.metrics.tracking import Tracker
 from gancli.runs import RunDirectory, Status
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +64,7 @@ class System:
 
 SYSTEMS = {
     "digit": System("digit", 7, 300),
-    "r2": System("r2-1-baseline", None, 1200),
+    "r2": System("r2-1-baseline", None, 2400),
     "pairs": System(
         "digit", 3, 300, (("loss.name", "relativistic"), ("loss.r1", 1.0), ("loss.r2", 1.0))
     ),
@@ -88,6 +97,9 @@ FAULTS: dict[str, tuple[tuple[str, ...], tuple[str, ...], dict[str, Any]]] = {
     "one glyph": (("data without variety",), IMAGES, {"data": "one"}),
     "tiny data set": (("memorisation",), IMAGES, {"data": "few"}),
 }
+# What is wrong with these is wrong whatever the samples look like.
+CERTAIN = ("labels flipped", "unscaled data", "one glyph", "tiny data set")
+HARM = 1.5
 FAULT_SEEDS = range(4)
 HEALTHY_SEEDS = range(20)
 
@@ -205,6 +217,7 @@ class Told:
     config: Any
     images: int
     error: str | None
+    distance: float
 
     def diagnose(self, thresholds: Thresholds) -> Diagnosis:
         """Ask the doctor."""
@@ -218,9 +231,49 @@ def told(case: Case, folder: Path) -> Told | None:
     if not run.exists() or run.status() not in (Status.FINISHED, Status.FAILED):
         return None
     status = run.read_status()
+    error = status.get("error")
     return Told(
-        case, run.read_log(), run.read_config(), status["data"]["images"], status.get("error")
+        case,
+        run.read_log(),
+        run.read_config(),
+        status["data"]["images"],
+        error,
+        math.inf if error else distance(case, folder),
     )
+
+
+def distance(case: Case, folder: Path) -> float:
+    """Return how far a run's samples are from real ones; it is measured once."""
+    kept = folder / "distances.json"
+    known: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+    if case.name not in known:
+        trained = sampling.load(folder / case.name)
+        system = SYSTEMS[case.system]
+        source = "ring8" if system.recipe == "points" else "mnist"
+        real = data.load(source).train
+        tracker = Tracker.of(
+            real if system.digit is None else real.of_class(system.digit), targets(source)
+        )
+        known[case.name] = tracker.distance(trained.sample(range(tracker.samples)))
+        kept.write_text(json.dumps(known, indent=1))
+    return known[case.name]
+
+
+def harmless(runs: Sequence[Told]) -> list[Told]:
+    """Return the runs whose fault cannot be seen in their samples."""
+    usual = {
+        system: statistics.median(
+            one.distance for one in runs if one.case.system == system and not one.case.fault
+        )
+        for system in {one.case.system for one in runs}
+    }
+    return [
+        one
+        for one in runs
+        if one.case.fault
+        and one.case.fault not in CERTAIN
+        and one.distance < HARM * usual[one.case.system]
+    ]
 
 
 def names(diagnosis: Diagnosis) -> list[str]:
@@ -247,7 +300,8 @@ def choose(runs: Sequence[Told]) -> Thresholds:
         for key in CHOSEN:
             start = getattr(best, key)
             for factor in FACTORS:
-                tried = dataclasses.replace(best, **{key: float(f"{start * factor:.3g}")})
+                change: dict[str, Any] = {key: float(f"{start * factor:.3g}")}
+                tried = dataclasses.replace(best, **change)
                 if cost(tried) < least:
                     best, least = tried, cost(tried)
     return best
@@ -268,8 +322,8 @@ def shown(hits: int, count: int) -> str:
     return f"{hits} of {count} ({low:.1%} to {high:.1%})"
 
 
-def report(runs: Sequence[Told], thresholds: Thresholds) -> str:
-    """Return docs/doctor.md."""
+def report(runs: Sequence[Told], thresholds: Thresholds, apart: Sequence[Told]) -> str:
+    """Return docs/doctor.md; ``apart`` are the runs whose fault did no harm."""
     unseen = [one for one in runs if not one.case.fits]
     faulty = [one for one in unseen if one.case.fault]
     healthy = [one for one in unseen if not one.case.fault]
@@ -290,6 +344,15 @@ def report(runs: Sequence[Told], thresholds: Thresholds) -> str:
         "",
         "A fault is named if one of the findings is one that it causes; which those are stands in",
         "`bench/doctor.py`. The last columns count the first finding of each run.",
+        "",
+        "## Faults that did no harm",
+        "",
+        f"In these {len(apart)} runs the samples were less than {HARM:g} times as far from real "
+        "ones as the median of the runs without a fault; they count for nothing above.",
+        "",
+        "| put in | system | runs | the doctor raised an alarm in |",
+        "|---|---|---:|---:|",
+        *_harmless_table(apart, thresholds),
         "",
         "## Thresholds",
         "",
@@ -319,6 +382,15 @@ def _table(unseen: Sequence[Told], thresholds: Thresholds) -> Iterable[str]:
         yield f"| {fault or 'nothing'} | {said} | {' | '.join(counts)} |"
 
 
+def _harmless_table(apart: Sequence[Told], thresholds: Thresholds) -> Iterable[str]:
+    groups: dict[tuple[str, str], list[Told]] = {}
+    for one in apart:
+        groups.setdefault((one.case.fault or "", one.case.system), []).append(one)
+    for (fault, system), group in sorted(groups.items()):
+        alarms = sum(bool(names(one.diagnose(thresholds))) for one in group)
+        yield f"| {fault} | {system} | {len(group)} | {alarms} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, metavar="RUNS_DIR")
@@ -333,10 +405,13 @@ def main() -> None:
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for number, _ in enumerate(pool.map(lambda case: train(case, folder), waiting), start=1):
             print(f"{number} of {len(waiting)}: {waiting[number - 1].name}", flush=True)
-    runs = [one for case in cases() if (one := told(case, folder)) is not None]
+    torch.set_num_threads(1)
+    trained = [one for case in cases() if (one := told(case, folder)) is not None]
+    apart = harmless(trained)
+    runs = [one for one in trained if one not in apart]
     thresholds = choose([one for one in runs if one.case.fits])
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(report(runs, thresholds))
+    arguments.out.write_text(report(runs, thresholds, apart))
     for one in runs:
         if not right(one, thresholds):
             print(f"wrong: {one.case.name}: {one.diagnose(thresholds).line()}")
