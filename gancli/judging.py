@@ -117,12 +117,7 @@ def train(
         StorageError: the judge cannot be written, or memory runs out.
     """
     _check_ranges(network, folds, seed, epochs, out)
-    splits = data.load(
-        wanted.source,
-        image_size=wanted.image_size,
-        channels=wanted.channels,
-        holdout=wanted.holdout,
-    )
+    splits = data.load_for(dataclasses.replace(wanted, digit=None))
     parts = folds or SINGLE_PARTS
     _check_labels(splits, wanted.source, parts)
     keeps = network == "cnn" and folds is None

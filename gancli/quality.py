@@ -82,17 +82,14 @@ class QualityLog:
 
     def is_out_of_patience(self, step: int) -> bool:
         """Tell whether so many scores in a row, up to a step, brought nothing better."""
+        if self.patience is None:
+            return False  # asked after every step
         scores = [record["score"] for record in self.records if record["step"] <= step]
-        if self.patience is None or not scores:
-            return False
-        return len(scores) - 1 - scores.index(min(scores)) >= self.patience
+        return bool(scores) and len(scores) - 1 - scores.index(min(scores)) >= self.patience
 
     def _new_tracker(self) -> Tracker:
-        made = targets(self.source)
-        if made is not None:
-            made = made if self.digit is None else made.of_class(self.digit)
-            return Tracker.of(self.splits.train, made)
-        return Tracker.of(reals(self.splits), None)
+        made = targets(self.source, self.digit)
+        return Tracker.of(reals(self.splits) if made is None else self.splits.train, made)
 
     def _keep(self, trained: Trained) -> None:
         checkpoints.save(

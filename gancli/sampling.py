@@ -56,12 +56,7 @@ class Trained:
             DataError: they are gone, or have changed since.
         """
         wanted = self.config.data
-        splits = data.load(
-            wanted.source,
-            image_size=wanted.image_size,
-            channels=wanted.channels,
-            holdout=wanted.holdout,
-        )
+        splits = data.load_for(dataclasses.replace(wanted, digit=None))
         chosen = splits.train if wanted.digit is None else splits.train.of_class(wanted.digit)
         if chosen.fingerprint() != self.data_fingerprint:
             raise DataError(

@@ -24,7 +24,7 @@ from gancli.metrics import (
     score_modes,
     score_stacked,
 )
-from gancli.metrics.judge import appoint
+from gancli.metrics.judge import Appointed, appoint
 from gancli.metrics.memorisation import Pairs
 from gancli.metrics.scores import CLOSEST_PAIRS, COURSE_IMAGES, Extent
 from gancli.metrics.usefulness import score_usefulness
@@ -75,15 +75,14 @@ def evaluate(
         samples = STACKED_SAMPLES if is_stacked else USUAL_SAMPLES
     if not 1 <= samples <= 1_000_000:
         raise ConfigError(f"-n {samples} is out of range: it must be 1 to 1,000,000")
-    if not 0 <= seed <= 1_000_000:
-        raise ConfigError(f"--seed {seed} is out of range: it must be 0 to 1,000,000")
+    _check_seed(seed)
     if cas:
         _check_labels(trained)
     splits = trained.splits()
     with memory_advice("score fewer samples (-n)"):
-        card = _card(
-            trained, splits, judge, samples, seed, "quick" if quick else "full", on_progress
-        )
+        appointed = _appointed(trained, splits, judge)
+        extent: Extent = "quick" if quick else "full"
+        card = _card(trained, splits, appointed, samples, seed, extent, on_progress)
         if cas:
             useful = score_usefulness(_draw_of(trained), splits, seed=seed, on_progress=on_progress)
             card = dataclasses.replace(card, figures=(*card.figures, *useful))
@@ -158,21 +157,22 @@ def history(
         DataError: as :func:`evaluate`.
         StorageError: the file cannot be written.
     """
-    if not 0 <= seed <= 1_000_000:
-        raise ConfigError(f"--seed {seed} is out of range: it must be 0 to 1,000,000")
+    _check_seed(seed)
     paths = checkpoints.snapshots(run.path)
     if not paths:
         raise CheckpointError(
             f"{run.path} has kept no generators (snapshots), so it has no history yet; train it "
             f"further: gancli train --resume {run.name}"
         )
-    splits = load(paths[0], device=device).splits()
+    first = load(paths[0], device=device)
+    splits = first.splits()
+    appointed = _appointed(first, splits, judge)
     steps, epochs, cards = [], [], []
     for number, path in enumerate(paths, start=1):
         trained = load(path, device=device)
         steps.append(trained.step)
         epochs.append(trained.epoch)
-        cards.append(_card(trained, splits, judge, COURSE_IMAGES, seed, "course", None))
+        cards.append(_card(trained, splits, appointed, COURSE_IMAGES, seed, "course", None))
         if on_progress is not None:
             on_progress(number, len(paths))
     found = History(run, run.history_path, tuple(steps), tuple(epochs), tuple(cards))
@@ -180,10 +180,30 @@ def history(
     return found
 
 
+def _check_seed(seed: int) -> None:
+    if not 0 <= seed <= 1_000_000:
+        raise ConfigError(f"--seed {seed} is out of range: it must be 0 to 1,000,000")
+
+
+def _appointed(trained: Trained, splits: DataSplits, judge: Path | None) -> Appointed | None:
+    """Return who judges generators of some data; None where the data leave no choice."""
+    source = trained.config.data.source
+    is_stacked = source == STACKED_SOURCE
+    if not is_stacked and (targets(source) is None or splits.test is None):
+        return appoint(splits, judge)
+    if judge is not None:
+        raise ConfigError(
+            f"--judge: {source} is judged by the digit judge that ships"
+            if is_stacked
+            else f"--judge: the modes of {source} are known without one"
+        )
+    return None
+
+
 def _card(
     trained: Trained,
     splits: DataSplits,
-    judge: Path | None,
+    appointed: Appointed | None,
     samples: int,
     seed: int,
     extent: Extent,
@@ -191,16 +211,12 @@ def _card(
 ) -> ScoreCard:
     """Score a generator in the way that its data ask for; of made data the extent is always all."""
     wanted, draw = trained.config.data, _draw_of(trained)
-    made, real = targets(wanted.source), splits.test
+    made, real = targets(wanted.source, wanted.digit), splits.test
     if made is not None and real is not None:
-        if judge is not None:
-            raise ConfigError(f"--judge: the modes of {wanted.source} are known without one")
         if wanted.digit is not None:
-            made, real = made.of_class(wanted.digit), real.of_class(wanted.digit)
+            real = real.of_class(wanted.digit)
         return score_modes(draw, made, real, samples=samples, seed=seed, on_progress=on_progress)
     if wanted.source == STACKED_SOURCE:
-        if judge is not None:
-            raise ConfigError(f"--judge: {wanted.source} is judged by the digit judge that ships")
         # Modes of fewer fakes would not compare, at any time of a training.
         count = STACKED_SAMPLES if extent == "course" else samples
         return score_stacked(
@@ -212,7 +228,7 @@ def _card(
         digit=wanted.digit,
         samples=samples,
         seed=seed,
-        appointed=appoint(splits, judge),
+        appointed=appointed,
         extent=extent,
         on_progress=on_progress,
     )

@@ -111,7 +111,7 @@ def _score_history(
     fetch_data(found.read_config().data.source, output)
     with counting(output, "generators") as on_progress:
         course = api.history(
-            run, seed=seed, runs_dir=runs_dir, device=device, judge=judge, on_progress=on_progress
+            found.path, seed=seed, device=device, judge=judge, on_progress=on_progress
         )
     figures = course.cards[-1].figures
     names = [figure.name for figure in figures]

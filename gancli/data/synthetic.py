@@ -217,10 +217,11 @@ _MAKERS: dict[str, Callable[[], Targets]] = {
 }
 
 
-def targets(source: str) -> Targets | None:
-    """Return what a made data set consists of; None for any other source."""
+def targets(source: str, label: int | None = None) -> Targets | None:
+    """Return what a made data set, or one mode of it, consists of; None for any other source."""
     make = _MAKERS.get(source)
-    return make() if make else None
+    made = make() if make else None
+    return made if made is None or label is None else made.of_class(label)
 
 
 def _drawings(*texts: str) -> Tensor:

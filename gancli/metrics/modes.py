@@ -17,13 +17,12 @@ from gancli.data import ImageSet
 from gancli.data.synthetic import Targets
 from gancli.metrics.intervals import Interval, mean_interval, share_interval
 from gancli.metrics.scores import (
-    CHUNK,
-    SEEDS_A_CARD,
     Draw,
     Figure,
     Progress,
     ScoreCard,
     Unit,
+    drawn,
 )
 
 HIGH_QUALITY_SPREADS = 3.0
@@ -55,7 +54,7 @@ def score_modes(
         on_progress: called after every chunk with the samples drawn and the samples in all.
     """
     modes = _modes(made, real)
-    fakes = _drawn(draw, seed * SEEDS_A_CARD, samples, on_progress)
+    fakes = torch.cat([points for points, _ in drawn(draw, seed, samples, on_progress)])
     near = [_nearest(_flat(rows), modes) for rows in (fakes, real.images)]
     points = made.modes.ndim == 2
     figures: list[Figure] = []
@@ -74,16 +73,6 @@ def score_modes(
         )
     )
     return ScoreCard(tuple(figures), None, samples, seed, None, "test", len(real))
-
-
-def _drawn(draw: Draw, start: int, samples: int, on_progress: Progress | None) -> Tensor:
-    portions = []
-    for first in range(start, start + samples, CHUNK):
-        seeds = range(first, min(first + CHUNK, start + samples))
-        portions.append(draw(seeds)[0])
-        if on_progress is not None:
-            on_progress(seeds.stop - start, samples)
-    return torch.cat(portions)
 
 
 def _modes(made: Targets, real: ImageSet) -> Tensor:

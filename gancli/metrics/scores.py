@@ -388,19 +388,26 @@ def _draw_and_look(
 ) -> tuple[Seen, Tensor | None]:
     """Look at ``total`` fakes chunk by chunk, so that only what was seen is kept."""
     portions, labels = [], []
-    for seeds in _chunks(seed * SEEDS_A_CARD, total):
-        images, asked = draw(seeds)
+    for images, asked in drawn(draw, seed, total, on_progress):
         portions.append(look(images))
         if asked is not None:
             labels.append(asked)
-        if on_progress is not None:
-            on_progress(seeds.stop - seed * SEEDS_A_CARD, total)
     return Seen.joined(portions), torch.cat(labels) if labels else None
 
 
-def _chunks(start: int, total: int) -> Iterator[range]:
-    for first in range(start, start + total, CHUNK):
-        yield range(first, min(first + CHUNK, start + total))
+def drawn(
+    draw: Draw, seed: int, total: int, on_progress: Progress | None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield the fakes of a score card's seed and what was asked for, a chunk at a time.
+
+    Progress is told once a chunk has been dealt with.
+    """
+    start = seed * SEEDS_A_CARD
+    for first in range(0, total, CHUNK):
+        after = min(first + CHUNK, total)
+        yield draw(range(start + first, start + after))
+        if on_progress is not None:
+            on_progress(after, total)
 
 
 def _judge_share(fakes: Judged, real: Judged, digit: int, seed: int) -> Figure:

@@ -21,10 +21,8 @@ from gancli.metrics.intervals import RESAMPLES, Interval, centred_interval, mean
 from gancli.metrics.judge import judge_sha256, judged
 from gancli.metrics.random_features import random_features
 from gancli.metrics.scores import (
-    CHUNK,
     COURSE_IMAGES,
     KINDS,
-    SEEDS_A_CARD,
     Draw,
     Extent,
     Figure,
@@ -33,6 +31,7 @@ from gancli.metrics.scores import (
     ScoreCard,
     Sides,
     copying_figures,
+    drawn,
     frechet_figure,
     kernel_figure,
     label_accuracy_figure,
@@ -153,7 +152,7 @@ def score_stacked(
     assert train.labels is not None
     assert test.labels is not None
     count = min(len(test), len(train), samples)
-    fakes, asked = _look_at_fakes(draw, seed * SEEDS_A_CARD, samples, count, extent, on_progress)
+    fakes, asked = _look_at_fakes(draw, seed, samples, count, extent, on_progress)
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randperm(len(train), generator=generator)[:count]
     reals = _Seen.of(train.images[chosen], count, extent)
@@ -204,17 +203,14 @@ def score_stacked(
 
 
 def _look_at_fakes(
-    draw: Draw, start: int, samples: int, kept: int, extent: Extent, on_progress: Progress | None
+    draw: Draw, seed: int, samples: int, kept: int, extent: Extent, on_progress: Progress | None
 ) -> tuple[_Seen, Tensor | None]:
-    portions, labels = [], []
-    for first in range(0, samples, CHUNK):
-        seeds = range(start + first, start + min(first + CHUNK, samples))
-        images, asked = draw(seeds)
-        portions.append(_Seen.of(images, max(0, min(kept - first, len(images))), extent))
+    portions, labels, left = [], [], kept
+    for images, asked in drawn(draw, seed, samples, on_progress):
+        portions.append(_Seen.of(images, min(left, len(images)), extent))
+        left = max(0, left - len(images))
         if asked is not None:
             labels.append(asked)
-        if on_progress is not None:
-            on_progress(seeds.stop - start, samples)
     return _Seen.joined(portions), torch.cat(labels) if labels else None
 
 

@@ -15,11 +15,10 @@ from gancli.data import DataSplits, ImageSet
 from gancli.errors import DataError
 from gancli.metrics.classifier import classes_of, train_judge
 from gancli.metrics.scores import (
-    CHUNK,
-    SEEDS_A_CARD,
     Draw,
     Figure,
     Progress,
+    drawn,
     real_images,
     share_figure,
 )
@@ -55,9 +54,9 @@ def score_usefulness(
             "are none; give the data their labels, or leave --cas out"
         )
     count = min(MOST_IMAGES, len(train))
-    fakes = _drawn(draw, seed * SEEDS_A_CARD, count, on_progress)
+    fakes = _labelled(draw, seed, count, on_progress)
     chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed))[:count]
-    learned = ImageSet(train.images[chosen], train.labels[chosen])
+    learned = train.at(chosen)
     of_fakes, of_real = (
         train_judge(images, splits.classes, seed=seed, epochs=EPOCHS, on_step=on_progress)
         for images in (fakes, learned)
@@ -95,15 +94,11 @@ def score_usefulness(
     )
 
 
-def _drawn(draw: Draw, start: int, count: int, on_progress: Progress | None) -> ImageSet:
+def _labelled(draw: Draw, seed: int, count: int, on_progress: Progress | None) -> ImageSet:
     """Draw labelled fakes, portion by portion."""
     portions, labels = [], []
-    for first in range(start, start + count, CHUNK):
-        seeds = range(first, min(first + CHUNK, start + count))
-        images, asked = draw(seeds)
+    for images, asked in drawn(draw, seed, count, on_progress):
         assert asked is not None, "only a conditional generator can be of this use"
         portions.append(images)
         labels.append(asked)
-        if on_progress is not None:
-            on_progress(seeds.stop - start, count)
     return ImageSet(torch.cat(portions), torch.cat(labels))

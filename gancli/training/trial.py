@@ -130,7 +130,7 @@ def _step_of(
     state = create(config, device)
     pixels = from_pixels(images.images[:batch_size].to(device), config.data.pixel_range)
     labels = (
-        images.labels[:batch_size]
+        images.labels[:batch_size].to(device)
         if config.data.conditional and images.labels is not None
         else None
     )
@@ -156,13 +156,10 @@ class AdaptiveThreads:
 
     Every count is then tried for some tenths of a second of real training. Runs trained so are not
     exact: sums are added up in another order by another number of threads.
-
-    Args:
-        counts: the thread counts to choose from; by default those of this machine.
     """
 
-    def __init__(self, counts: Sequence[int] | None = None) -> None:
-        self.counts = list(counts or thread_counts())
+    def __init__(self) -> None:
+        self.counts = thread_counts()
         self.best_rate = 0.0
         self.rates: dict[int, float] = {}
         self.waiting: list[int] = []

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from gancli.data import DataSplits, ImageSet
 from gancli.errors import DataError
-from gancli.metrics import Draw, Figure, classifier, usefulness
+from gancli.metrics import Draw, Figure, classifier, scores, usefulness
 from gancli.metrics.scores import SEEDS_A_CARD
 from gancli.metrics.usefulness import score_usefulness
 
@@ -92,7 +92,7 @@ def test_both_learn_from_as_many_images_and_each_seed_is_drawn_once(
     splits: DataSplits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usefulness, "MOST_IMAGES", 50)
-    monkeypatch.setattr(usefulness, "CHUNK", 20)
+    monkeypatch.setattr(scores, "CHUNK", 20)
     learned: list[ImageSet] = []
     train = usefulness.train_judge
 
