@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 from report_claims import CLAIMS, TITLES, At, Claim, Verdict, judge
-from report_runs import Results
+from report_runs import WHOLE, WHOLE_TOO, Results
 
-from gancli import api, networks, session
+from gancli import api, networks, preparing
 from gancli.config import RunConfig
 from gancli.pictures.frames import list_frames, read_frame
 
@@ -44,10 +44,11 @@ INTRODUCTION = """\
 
 Written by `python bench/reports.py{full}`, which trains every recipe with
 `gancli train --recipe NAME {mode}`, {length},
-and evaluates it. Figures are means over the seeds ± their standard deviation; those of D are from
-the last tenth of the log; seconds are those of this length on two threads, by what
-`--write-minutes` timed. The last row of a table has the same figures for real images. The judge
-is a small classifier that ships with gancli, and a Frechet distance in its features is no FID.
+and evaluates it; those that end in `-whole` are trained at their own length too. Figures are
+means over the seeds ± their standard deviation; those of D are from the last tenth of the log;
+seconds are those of this length on two threads, by what `--write-minutes` timed. The last row of
+a table has the same figures for real images. The judge is a small classifier that ships with
+gancli, and a Frechet distance in its features is no FID.
 
 Verdicts are functions of the figures (`bench/report_claims.py`): a claim held if it did in every
 seed. It was not reached where a preview has not learned enough to judge by, or where the report
@@ -63,6 +64,8 @@ Machine: {machine}.
 
 def write(results: Results, full: bool) -> None:
     """Write the page and its pictures, of the recipes that were measured."""
+    if full:
+        results |= {name: results[name + WHOLE] for name in WHOLE_TOO if name + WHOLE in results}
     reports = [report for report in TITLES if any(_report(name) == report for name in results)]
     verdicts = [(claim, *_verdict(claim, results)) for claim in CLAIMS if claim.report in reports]
     lines = [
@@ -83,7 +86,11 @@ def write(results: Results, full: bool) -> None:
         ),
     ]
     for report in reports:
-        names = [name for name in results if _report(name) == report]
+        names = [
+            name
+            for name in results
+            if _report(name) == report and not (full and name.endswith(WHOLE))
+        ]
         title, says = TITLES[report]
         lines += ["", f"## {report}. {title}", "", says, ""]
         for group in _groups(names, results):
@@ -155,7 +162,7 @@ def _table(names: list[str], results: Results) -> list[str]:
     for name in names:
         found = list(results[name].values())
         config = found[0].job.config
-        epochs, own = config.training.epochs, api.describe(name).training.epochs
+        epochs, own = config.training.epochs, api.describe(found[0].job.recipe).training.epochs
         length = f"{epochs:g}" if epochs == own else f"{epochs:g} of {own:g}"
         spreads = [
             _spread([measured.numbers[figure] for measured in found])
@@ -171,7 +178,7 @@ def _table(names: list[str], results: Results) -> list[str]:
 
 
 def _parameters(config: RunConfig) -> int:
-    resolved = session.resolve(config, classes=len(api.DIGITS))
+    resolved = preparing.resolve(config, classes=len(api.DIGITS))
     with torch.device("meta"):
         pair = networks.build_generator(resolved), networks.build_discriminator(resolved)
     return sum(map(networks.parameters, pair))

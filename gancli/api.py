@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from gancli.judging import Verdict
     from gancli.metrics import ScoreCard
     from gancli.pictures.film import Film
+    from gancli.placement import Outcome
     from gancli.plots.compare import Comparison
     from gancli.sampling import Trained
     from gancli.scoring import History
-    from gancli.session import Outcome
 
 DIGITS = range(10)
 CLASSIFIERS = ("r3-dense", "cnn")

@@ -18,8 +18,8 @@ from tiny import TINY, TinyConfig, TrainRun, WriteIdx
 from gancli import config, session
 from gancli.config import RunConfig
 from gancli.observing import Observer
+from gancli.placement import Outcome, Placement
 from gancli.runs import RunDirectory
-from gancli.session import Outcome, Placement
 
 settings.register_profile(
     "gancli",

@@ -29,6 +29,8 @@ LAYERS = (
     {"training"},
     {"metrics", "pictures", "observing"},
     {"quality"},
+    {"placement"},
+    {"preparing", "recording"},
     {"session", "scoring", "judging", "films", "export", "plots"},
     {"jobs"},
     {"api"},

@@ -7,7 +7,7 @@ import torch
 from svg import lines, texts
 from tiny import TinyConfig
 
-from gancli import checkpoints, recipes, session
+from gancli import checkpoints, preparing, recipes
 from gancli.networks import build_discriminator, build_generator, parameters
 from gancli.plots import network, style
 from gancli.runs import RunDirectory
@@ -15,7 +15,7 @@ from gancli.runs import RunDirectory
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_the_layers_of_every_recipe_add_up(name: str) -> None:
-    config = session.resolve(recipes.build(recipes.read(name), {}, name), classes=10)
+    config = preparing.resolve(recipes.build(recipes.read(name), {}, name), classes=10)
     with torch.device("meta"):
         generator, discriminator = build_generator(config), build_discriminator(config)
     drawing = network.generator_layers(config, generator)
@@ -30,7 +30,7 @@ def test_the_layers_of_every_recipe_add_up(name: str) -> None:
 
 
 def test_shapes_and_counts_of_a_small_network(tiny_config: TinyConfig) -> None:
-    config = session.resolve(tiny_config({"data.conditional": False}), classes=3)
+    config = preparing.resolve(tiny_config({"data.conditional": False}), classes=3)
     with torch.device("meta"):
         discriminator = build_discriminator(config)
     assert network.discriminator_layers(config, discriminator) == [
