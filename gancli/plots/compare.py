@@ -8,7 +8,7 @@ import math
 import re
 import statistics
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,8 @@ _MOST_COLUMNS, _TILES, _POINTS = 4, 6, 1000
 _LOGGED = ("d_loss", "g_loss", "d_accuracy_real", "d_accuracy_fake")
 # Keys in which several seeds of one thing may differ.
 _SEED_KEYS = {"training.seed", "training.threads"}
+# What must be alike where scores are to be held to each other.
+_PROTOCOL = ("judge_sha256", "samples", "reference")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,7 @@ class Row:
         figures: losses and accuracies of the last log line, ``images_per_second``, and what
             ``gancli evaluate`` found, by name.
         real: of the latter, the same figures for real images.
+        protocol: how it was scored: by which judge, from how many samples, beside which images.
     """
 
     run: str
@@ -57,6 +60,7 @@ class Row:
     d_parameters: int
     figures: Mapping[str, float]
     real: Mapping[str, float]
+    protocol: Mapping[str, str | int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +88,14 @@ class Comparison:
         path: the picture.
         rows: a row a run, in the order given.
         groups: of runs that differ in nothing but the seed.
+        unlike: pairs of runs of the same images whose scores do not compare, as they were scored by
+            other means.
     """
 
     path: Path
     rows: tuple[Row, ...]
     groups: tuple[Group, ...]
+    unlike: tuple[tuple[str, str], ...]
 
 
 def compare(runs: Sequence[RunDirectory], target: Path) -> Comparison:
@@ -100,7 +107,16 @@ def compare(runs: Sequence[RunDirectory], target: Path) -> Comparison:
     """
     rows = tuple(map(_row, runs))
     _draw(runs, target)
-    return Comparison(target, rows, _groups(runs, rows))
+    return Comparison(target, rows, _groups(runs, rows), tuple(_unlike(rows)))
+
+
+def _unlike(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    first: dict[tuple[str, int | None], Row] = {}
+    for row in rows:
+        if row.real:
+            known = first.setdefault((row.data, row.digit), row)
+            if known.protocol != row.protocol:
+                yield known.run, row.run
 
 
 def _draw(runs: Sequence[RunDirectory], target: Path) -> None:
@@ -166,7 +182,7 @@ def _row(run: RunDirectory) -> Row:
     sessions = run.read_status().get("sessions")
     if sessions:
         figures["images_per_second"] = float(sessions[-1]["images_per_second"])
-    scores = _scores(run)
+    scores, protocol = _scores(run)
     return Row(
         run.name,
         described.recipe,
@@ -178,24 +194,28 @@ def _row(run: RunDirectory) -> Row:
         parameters(discriminator),
         figures | {name: value for name, (value, _) in scores.items()},
         {name: real for name, (_, real) in scores.items()},
+        protocol,
     )
 
 
-def _scores(run: RunDirectory) -> dict[str, tuple[float, float]]:
-    """Return what ``gancli evaluate`` found, with the same of real images.
+def _scores(
+    run: RunDirectory,
+) -> tuple[dict[str, tuple[float, float]], dict[str, str | int]]:
+    """Return what ``gancli evaluate`` found, with the same of real images; and how.
 
     Nothing where it was not asked, or was asked before the run was trained further.
     """
     try:
         card = json.loads(run.scores_path.read_bytes())
         if card["step"] != run.read_status().get("step"):
-            return {}
-        return {
+            return {}, {}
+        scores = {
             str(figure["name"]): (float(figure["value"]), float(figure["real"]))
             for figure in card["figures"]
         }
+        return scores, {key: card[key] for key in _PROTOCOL if key in card}
     except FileNotFoundError:
-        return {}
+        return {}, {}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{run.scores_path} is damaged; write it anew: gancli evaluate {run.name}"
@@ -217,7 +237,12 @@ def _groups(runs: Sequence[RunDirectory], rows: Sequence[Row]) -> tuple[Group, .
 
 
 def _group(rows: Sequence[Row]) -> Group:
-    shared = [name for name in rows[0].figures if all(name in row.figures for row in rows)]
+    alike = all(row.protocol == rows[0].protocol for row in rows)
+    shared = [
+        name
+        for name in rows[0].figures
+        if all(name in row.figures for row in rows) and (alike or name not in rows[0].real)
+    ]
     columns = {name: [row.figures[name] for row in rows] for name in shared}
     return Group(
         re.sub(r"-seed-\d+$", "", rows[0].run),
