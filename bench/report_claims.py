@@ -306,7 +306,7 @@ CLAIMS = [
         )
         for name, words in WISHES.items()
     ),
-    better("R4", "dropout belongs in D, not in G", "r4-d-dropout-30-whole", "r4-g-dropout-whole"),
+    better("R4", "dropout belongs in D, not in G", "r4-d-dropout-30", "r4-g-dropout"),
     better("R4", "dropout 0.3 in D improves on the base", "r4-d-dropout-30", "r4-base"),
     Claim(
         "R4",

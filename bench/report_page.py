@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from report_claims import CLAIMS, TITLES, At, Claim, Verdict, judge
-from report_runs import WHOLE, WHOLE_TOO, Results
+from report_runs import Results
 
 from gancli import api, networks, preparing
 from gancli.config import RunConfig
@@ -44,11 +44,10 @@ INTRODUCTION = """\
 
 Written by `python bench/reports.py{full}`, which trains every recipe with
 `gancli train --recipe NAME {mode}`, {length},
-and evaluates it; those that end in `-whole` are trained at their own length too. Figures are
-means over the seeds ± their standard deviation; those of D are from the last tenth of the log;
-seconds are those of this length on two threads, by what `--write-minutes` timed. The last row of
-a table has the same figures for real images. The judge is a small classifier that ships with
-gancli, and a Frechet distance in its features is no FID.
+and evaluates it. Figures are means over the seeds ± their standard deviation; those of D are from
+the last tenth of the log; seconds are those of this length on two threads, by what
+`--write-minutes` timed. The last row of a table has the same figures for real images. The judge
+is a small classifier that ships with gancli, and a Frechet distance in its features is no FID.
 
 Verdicts are functions of the figures (`bench/report_claims.py`): a claim held if it did in every
 seed. It was not reached where a preview has not learned enough to judge by, or where the report
@@ -64,8 +63,6 @@ Machine: {machine}.
 
 def write(results: Results, full: bool) -> None:
     """Write the page and its pictures, of the recipes that were measured."""
-    if full:
-        results |= {name: results[name + WHOLE] for name in WHOLE_TOO if name + WHOLE in results}
     reports = [report for report in TITLES if any(_report(name) == report for name in results)]
     verdicts = [(claim, *_verdict(claim, results)) for claim in CLAIMS if claim.report in reports]
     lines = [
@@ -86,11 +83,7 @@ def write(results: Results, full: bool) -> None:
         ),
     ]
     for report in reports:
-        names = [
-            name
-            for name in results
-            if _report(name) == report and not (full and name.endswith(WHOLE))
-        ]
+        names = [name for name in results if _report(name) == report]
         title, says = TITLES[report]
         lines += ["", f"## {report}. {title}", "", says, ""]
         for group in _groups(names, results):
@@ -162,7 +155,7 @@ def _table(names: list[str], results: Results) -> list[str]:
     for name in names:
         found = list(results[name].values())
         config = found[0].job.config
-        epochs, own = config.training.epochs, api.describe(found[0].job.recipe).training.epochs
+        epochs, own = config.training.epochs, api.describe(name).training.epochs
         length = f"{epochs:g}" if epochs == own else f"{epochs:g} of {own:g}"
         spreads = [
             _spread([measured.numbers[figure] for measured in found])

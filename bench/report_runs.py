@@ -18,10 +18,6 @@ from gancli.config import RunConfig, differences
 from gancli.metrics import judged
 
 R1_DIGIT = 7
-# The question these two are about is not answered within a preview: they are trained at their own
-# length as well, and stand a second time on the page.
-WHOLE_TOO = ("r4-d-dropout-30", "r4-g-dropout")
-WHOLE = "-whole"
 SNAPSHOT_SAMPLES = 200
 
 # An epoch of R1, the judge's share then, and the correlation with the mean digit.
@@ -53,11 +49,6 @@ class Job:
         config = api.describe(recipe, digit=digit, seed=seed, preview=not full)
         name = runs.default_name(config, preview=not full)
         return cls(recipe, seed, full, config, runs.new_run(work, name))
-
-    @property
-    def title(self) -> str:
-        """What the page calls it: the recipe, and of one trained twice the length too."""
-        return self.recipe + (WHOLE if self.full and self.recipe in WHOLE_TOO else "")
 
     @property
     def is_scored(self) -> bool:
@@ -103,7 +94,7 @@ class Measured:
         return cls(job, {figure["name"]: figure["real"] for figure in figures}, numbers, curve)
 
 
-# A title and a seed to what was measured.
+# Recipe and seed to what was measured.
 Results = dict[str, dict[int, Measured]]
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import report_page
 import torch
-from report_runs import R1_DIGIT, WHOLE_TOO, Job, Measured, Results
+from report_runs import R1_DIGIT, Job, Measured, Results
 
 from gancli import api, recipes, runs
 
@@ -52,10 +52,9 @@ def main() -> None:
         return
     names = [name for name in recipes.names() if re.match(r"r\d-", name)]
     jobs = [
-        Job.of(name, int(seed), full, wanted.work)
+        Job.of(name, int(seed), wanted.full, wanted.work)
         for seed in wanted.seeds.split(",")
         for name in names
-        for full in ((False, True) if name in WHOLE_TOO and not wanted.full else (wanted.full,))
         if name.startswith(wanted.only)
     ]
     if not wanted.no_training:
@@ -87,12 +86,12 @@ def succeeds(words: list[str]) -> bool:
 def measure(jobs: list[Job]) -> Results:
     torch.set_num_threads(1)
     results: Results = collections.defaultdict(dict)
-    for job in sorted(jobs, key=lambda job: (job.title, job.seed)):
+    for job in sorted(jobs, key=lambda job: (job.recipe, job.seed)):
         measured = Measured.of(job)
         if measured is None:
             print(f"{job.run.name}: not measured", file=sys.stderr)
         else:
-            results[job.title][job.seed] = measured
+            results[job.recipe][job.seed] = measured
     return results
 
 
