@@ -29,7 +29,7 @@ LAYERS = (
     {"training"},
     {"metrics", "pictures", "observing"},
     {"quality"},
-    {"session", "scoring", "judging", "films", "export", "plots"},
+    {"session", "scoring", "judging", "films", "export", "plots", "report"},
     {"jobs"},
     {"api"},
     {"cli"},
