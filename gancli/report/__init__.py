@@ -96,7 +96,8 @@ def write(runs: Sequence[RunDirectory], out: Path | None = None) -> Report:
         runs=views,
         tables=() if alone else comparison.compare(runs),
     )
-    content = render(page).encode()
+    # File names that are not UTF-8 hold lone surrogates, which no page can.
+    content = render(page).encode("utf-8", "replace")
     files.write_bytes(target, content)
     told = []
     for shown in views:

@@ -77,7 +77,7 @@ def draw(
     first, last = epochs[0], epochs[-1]
     bend = math.log if log else float
     uprights = _log_ticks(low, high) if log else _ticks(low, high)
-    marks = [spell(value, share) for value in uprights]
+    marks = {spell(value, share): value for value in uprights}
     left = _GAP + _LETTER * max(map(len, marks))
 
     def across(epoch: float) -> float:
@@ -103,7 +103,7 @@ def draw(
         last=last,
         series=tuple(_series(curve, at, down, share) for curve in curves),
         x_ticks=tuple(Tick(across(epoch), spell(epoch)) for epoch in _ticks(first, last)),
-        y_ticks=tuple(Tick(down(value), mark) for value, mark in zip(uprights, marks, strict=True)),
+        y_ticks=tuple(Tick(down(value), mark) for mark, value in marks.items()),
         level=None if level is None else down(level),
         at=tuple(at),
         epochs=tuple(map(spell, epochs)),
@@ -140,7 +140,9 @@ def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
     low, high = ordered[rare], ordered[-1 - rare]
     if log:
         return low / 1.3, high * 1.3
-    margin = 0.05 * (high - low) or 0.1 * abs(high) or 0.1
+    if not high - low > 1e-6 * max(abs(low), abs(high)):
+        return low - (0.1 * abs(low) or 0.1), high + (0.1 * abs(high) or 0.1)
+    margin = 0.05 * (high - low)
     return low - margin, high + margin
 
 
@@ -152,7 +154,7 @@ def _ticks(low: float, high: float) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
     count = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-    return [round(number * step, 12) for number in count]
+    return [float(f"{number * step:.12g}") for number in count]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:

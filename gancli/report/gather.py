@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from PIL import Image
 
-from gancli import doctor, sampling
+from gancli import checkpoints, doctor, sampling
 from gancli.config import DOWNLOADS, RunConfig
 from gancli.data import catalogue
 from gancli.errors import CheckpointError, DataError, memory_advice
@@ -43,7 +43,7 @@ from gancli.report.model import (
     Verdict,
 )
 from gancli.report.words import sentence_case, spell, spell_name
-from gancli.runs import RunDirectory, reading
+from gancli.runs import RunDirectory, Status, reading
 from gancli.sampling import Trained
 
 MOST_BYTES = 3_000_000
@@ -56,11 +56,11 @@ _POINTS, _PAIRS, _COLUMNS = 1000, 12, 8
 _TRAIN_BLOCK = 10_000
 _BEST = {"higher": "higher is better", "lower": "lower is better", "near": "best near real"}
 _STATES = {
-    "training": "is being trained",
-    "paused": "paused",
-    "interrupted": "was interrupted",
-    "failed": "failed",
-    "finished": "finished",
+    Status.TRAINING: "is being trained",
+    Status.PAUSED: "was paused",
+    Status.INTERRUPTED: "was interrupted",
+    Status.FAILED: "failed",
+    Status.FINISHED: "finished",
 }
 
 Record = Mapping[str, Any]
@@ -91,7 +91,7 @@ def view(run: RunDirectory) -> Run:
         facts=_facts(config, status),
         provenance=_provenance(status),
         given=shlex.join(map(str, status.get("command", []))),
-        repeat=shlex.join(["gancli", "train", "--recipe", "config.toml", "--name", run.name]),
+        repeat=_command("train", "--recipe", "config.toml", "--name", run.name),
         toml=run.config_path.read_text(encoding="utf-8"),
         verdict=_verdict(doctor.examine(run)),
         film=_film(run, config, log, MOST_BYTES - _TEXT_BYTES - taken),
@@ -157,9 +157,8 @@ def _verdict(diagnosis: doctor.Diagnosis) -> Verdict:
         for f in diagnosis.findings
     )
     if not findings:
-        return Verdict("healthy", "Healthy", ())
-    worst = findings[0].severity
-    return Verdict(worst, "Healthy, with a note" if worst == "note" else findings[0].name, findings)
+        return Verdict("healthy", "healthy", ())
+    return Verdict(findings[0].severity, findings[0].name, findings)
 
 
 def _picture(image: Image.Image, alt: str) -> Picture:
@@ -183,9 +182,7 @@ def _film(run: RunDirectory, config: RunConfig, log: Sequence[Record], room: int
     try:
         files = list_frames(run.frames)
     except DataError:
-        return Missing(
-            "This run has no frames, so it has no film.", (_command("train", "--resume", run.name),)
-        )
+        return Missing("This run has no frames, so it has no film.", (_further(run),))
     pictures: dict[int, Picture] = {}
     cropped = ""
     count = min(len(files), _MOST_FRAMES)
@@ -254,10 +251,7 @@ def _frame_words(epoch: float, log: Sequence[Record]) -> str:
 
 def _curves(run: RunDirectory, log: Sequence[Record]) -> tuple[Chart, ...] | Missing:
     if not log:
-        return Missing(
-            "The log has no line yet, so there are no curves.",
-            (_command("train", "--resume", run.name),),
-        )
+        return Missing("The log has no line, so there are no curves.", (_further(run),))
     epochs = [float(record["epoch"]) for record in log]
 
     def course(key: str) -> list[float]:
@@ -303,13 +297,12 @@ def _quality(run: RunDirectory) -> tuple[Chart, ...] | Missing:
                 for figure in history["figures"]
                 if not figure["name"].startswith("share_")
             ]
-    return tuple(found) or Missing(
-        "The quality of this run was not followed over its epochs.",
-        (
-            _command("evaluate", run.name, "--history"),
-            _command("train", "--recipe", "config.toml", "--score-every", "1"),
-        ),
-    )
+    if found:
+        return tuple(found)
+    commands = [_command("train", "--recipe", "config.toml", "--score-every", "1")]
+    if checkpoints.snapshots(run.path):
+        commands.insert(0, _command("evaluate", run.name, "--history"))
+    return Missing("The quality of this run was not followed over its epochs.", tuple(commands))
 
 
 def _course(epochs: Sequence[float], figure: Record) -> Chart:
@@ -331,7 +324,8 @@ def _course(epochs: Sequence[float], figure: Record) -> Chart:
 def _scores(run: RunDirectory, status: Record) -> ScoreCard | Missing:
     command = _command("evaluate", run.name)
     if not run.scores_path.exists():
-        return Missing("This run was not evaluated yet.", (command,))
+        able = checkpoints.states(run.path)
+        return Missing("This run was not evaluated.", (command if able else _further(run),))
     with reading(run.scores_path, command):
         card = json.loads(run.scores_path.read_bytes())
         rows = [_score(figure) for figure in card["figures"]]
@@ -470,6 +464,13 @@ def _closest(run: RunDirectory, trained: Trained) -> Picture | None:
         "images that were not trained on"
     )
     return Picture(path.read_bytes(), *open_png(path).size, alt)
+
+
+def _further(run: RunDirectory) -> str:
+    """Return the command that trains a run on, or anew where it has come to its end."""
+    if run.status() is Status.FINISHED:
+        return _command("train", "--recipe", "config.toml", "--name", f"{run.name}-again")
+    return _command("train", "--resume", run.name)
 
 
 def _command(*words: str) -> str:
