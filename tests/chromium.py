@@ -90,7 +90,7 @@ class Tab:
         self.ask("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.seen.clear()
         began = time.perf_counter()
-        self.ask("Page.navigate", url=path.resolve().as_uri())
+        assert "errorText" not in self.ask("Page.navigate", url=path.resolve().as_uri())
         while not any(said.get("method") == "Page.loadEventFired" for said in self.seen):
             self.seen.append(self._hear())
         return time.perf_counter() - began

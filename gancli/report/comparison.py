@@ -1,4 +1,4 @@
-"""Several runs in tables: where they differ, what came of it, and seeds of one thing together."""
+"""Several runs in tables: what came of them, seeds of one thing together, and where they differ."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ _SHARES = ("d_accuracy_real", "d_accuracy_fake")
 
 
 def compare(runs: Sequence[RunDirectory]) -> tuple[Table, ...]:
-    """Return tables of settings, of figures and, where several seeds are among them, of seeds.
+    """Return tables of figures, of seeds where several are among the runs, and of settings.
 
     Raises:
         CheckpointError: a run is damaged.
     """
     rows = [tables.row(run) for run in runs]
     kinds = _kinds(runs)
-    found = [_settings(runs), _figures(rows, kinds)]
+    found = [_figures(rows, kinds)]
     if groups := tables.groups(runs, rows):
         found.append(_seeds(groups, kinds))
+    found.append(_settings(runs))
     return tuple(table for table in found if table.rows)
 
 

@@ -86,8 +86,8 @@ def test_headings_are_in_order_and_one_is_the_first(
     assert page.headings[0][1] == "2 runs side by side"
     assert [words for level, words in page.headings if level == 2] == [
         "Films",
-        "Where they differ",
         "What came of it",
+        "Where they differ",
         "tiny",
         "tiny-digit-1",
     ]
