@@ -16,6 +16,7 @@ from gancli.errors import TrainingError
 from gancli.latents import draw_latents
 from gancli.losses import LOSSES, cross_entropy, gradient_penalty, squared_gradient
 from gancli.networks import Discriminator
+from gancli.training.closed_form import discriminator_slopes, generator_slopes
 from gancli.training.optimizers import Optimizer
 from gancli.training.state import TrainState
 
@@ -140,7 +141,8 @@ def _saturation(images: Tensor, config: RunConfig) -> Tensor:
 def _draw_fakes(state: TrainState, labels: Tensor | None, count: int, config: RunConfig) -> Tensor:
     """Draw fakes of the same classes as the real images, as paired losses need them."""
     latents = draw_latents(count * state.team.size, config.latent, state.random)
-    fakes: Tensor = state.generator(state.team.part(latents), labels)
+    generator = state.generator if state.chains is None else state.chains.generator
+    fakes: Tensor = generator(state.team.part(latents), labels)
     return fakes
 
 
@@ -167,7 +169,7 @@ def _discriminator_step(
     if penalised:
         batch.real.requires_grad_()
         batch.fake.requires_grad_()
-    logits = _both_logits(discriminator, batch)
+    logits = _both_logits(state, batch)
     real_logits, fake_logits = logits
     ends = (settings.real_labels, settings.fake_labels)
     labels = torch.stack([_draw_labels(each, real_logits, state) for each in ends])
@@ -193,7 +195,10 @@ def _discriminator_step(
         )
         loss = loss + settings.gradient_penalty * penalty
     state.discriminator_optimizer.forget_gradients()
-    loss.backward()  # type: ignore[no-untyped-call]
+    if state.chains is None:
+        loss.backward()  # type: ignore[no-untyped-call]
+    else:
+        state.chains.discriminator.backward(discriminator_slopes(logits, labels))
     norm = _descend(loss, state.discriminator_optimizer, state, "discriminator")
     return adversarial, _means(logits.detach(), labels, game.pairs), norm
 
@@ -217,7 +222,14 @@ def _generator_step(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Let G learn; return its loss, the norm of its gradient, and the gradient at the fakes."""
     state.generator_optimizer.forget_gradients()
-    loss, slopes = _generator_gradients(state, batch, config)
+    if state.chains is None:
+        loss, slopes = _generator_gradients(state, batch, config)
+    else:
+        logits = state.chains.discriminator(batch.fake)
+        loss = LOSSES[config.loss.name].generator(logits, logits)
+        slopes = generator_slopes(config.loss.name, logits)
+        slopes = state.chains.discriminator.backward(slopes, frozen=True)
+        state.chains.generator.backward(slopes)
     norm = _descend(loss, state.generator_optimizer, state, "generator")
     return loss.detach(), norm, slopes
 
@@ -279,13 +291,15 @@ def _smoothed(loss: LossConfig) -> bool:
     return loss.real_labels != (1.0, 1.0) or loss.fake_labels != (0.0, 0.0)
 
 
-def _both_logits(discriminator: Discriminator, batch: _Batch) -> Tensor:
+def _both_logits(state: TrainState, batch: _Batch) -> Tensor:
     """Return the logits of real and fake images, [2, n], by one pass where images do not mix."""
     real, fake, labels = batch.real, batch.fake, batch.labels
+    discriminator = state.discriminator
     if discriminator.mixes_images:
         return torch.stack([discriminator(real, labels), discriminator(fake, labels)])
     both_labels = None if labels is None else torch.cat([labels, labels])
-    logits: Tensor = discriminator(torch.cat([real, fake]), both_labels)
+    judge = discriminator if state.chains is None else state.chains.discriminator
+    logits: Tensor = judge(torch.cat([real, fake]), both_labels)
     return logits.view(2, -1)
 
 
