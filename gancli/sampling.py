@@ -240,5 +240,5 @@ def from_pixels(images: Tensor, pixel_range: str) -> Tensor:
         return images
     pixels = images.float()
     if pixel_range == "signed":
-        return pixels / 127.5 - 1
-    return pixels / 255 if pixel_range == "unit" else pixels
+        return pixels.div_(127.5).sub_(1)
+    return pixels.div_(255) if pixel_range == "unit" else pixels

@@ -85,6 +85,7 @@ class Discriminator(_Network):
     def __init__(self, body: nn.Module, conditional: bool) -> None:
         super().__init__(body)
         self.conditional = conditional
+        self.mixes_images = has_batch_statistics(body)
 
     def forward(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return logits [n]; above 0 means real."""

@@ -111,7 +111,7 @@ def _batches(
     portions = torch.split(indices.to(pixels.device), config.training.batch_size)
     return [
         (
-            from_pixels(pixels[portion], config.data.pixel_range),
+            from_pixels(pixels.index_select(0, portion), config.data.pixel_range),
             None if labels is None else labels[portion],
         )
         for portion in map(team.part, portions)

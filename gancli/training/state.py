@@ -20,6 +20,7 @@ from gancli.networks import (
     build_generator,
     place,
 )
+from gancli.training.closed_form import Chains, chains
 from gancli.training.distributed import Team
 from gancli.training.optimizers import Optimizer
 
@@ -65,6 +66,7 @@ class TrainState:
         sums: float32 [len(FIGURES) + 2], figures summed since the last log line; how many steps
             that is, and how many of them looked closer.
         team: the processes that train it together.
+        chains: both networks again, where they find their gradients without autograd.
     """
 
     step: int
@@ -76,6 +78,7 @@ class TrainState:
     random: torch.Generator
     sums: Tensor
     team: Team = dataclasses.field(default_factory=Team)
+    chains: Chains | None = None
 
     @property
     def shown(self) -> Generator:
@@ -109,6 +112,7 @@ def create(config: RunConfig, device: torch.device) -> TrainState:
         Optimizer(discriminator, config.discriminator_optimizer),
         torch.Generator(device).manual_seed(derived_seed(config.training.seed, "latents")),
         torch.zeros(len(FIGURES) + 2, device=device),
+        chains=chains(config, generator, discriminator),
     )
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call
 
 from gancli.config import PIXEL_RANGES, LossConfig, RunConfig
 from gancli.errors import TrainingError
 from gancli.latents import draw_latents
 from gancli.losses import LOSSES, cross_entropy, gradient_penalty, squared_gradient
-from gancli.networks import Discriminator, has_batch_statistics
+from gancli.networks import Discriminator
+from gancli.training.closed_form import discriminator_slopes, generator_slopes
 from gancli.training.optimizers import Optimizer
 from gancli.training.state import TrainState
 
@@ -72,29 +73,29 @@ def train_step(
         whole = config.training.generator_batch_size
         count = whole // state.team.size if whole else len(real)
         fake = _draw_fakes(state, labels, count, config)
-    if look:
-        fake.retain_grad()
     seen = _with_noise(_Batch(real, fake, labels), state, config, progress)
     g_figures = _generator_step(state, seen, config)
     if state.average is not None:
         _update_average(state, config.generator.ema_half_life)
-    d_loss, *d_rest, d_norm = d_figures
-    g_loss, g_norm = g_figures
-    seen_closer = _look(state, real, fake, config) if look else []
-    return torch.stack([d_loss, g_loss, *d_rest, d_norm, g_norm, *seen_closer])
+    d_loss, d_means, d_norm = d_figures
+    g_loss, g_norm, slopes = g_figures
+    seen_closer = _look(state, real, fake, slopes, config) if look else []
+    losses, rest = torch.stack([d_loss, g_loss]), torch.stack([d_norm, g_norm, *seen_closer])
+    return torch.cat([losses, d_means, rest])
 
 
 @torch.no_grad()
-def _look(state: TrainState, real: Tensor, fake: Tensor, config: RunConfig) -> list[Tensor]:
+def _look(
+    state: TrainState, real: Tensor, fake: Tensor, slopes: Tensor, config: RunConfig
+) -> list[Tensor]:
     """Return :data:`LOOK_FIGURES`; draws no random number, so that a look changes no training."""
-    assert fake.grad is not None
 
     def first(images: Tensor) -> Tensor:
         """Return the first images of the whole batch."""
         return state.team.gather(images[:_LOOKED_AT])[:_LOOKED_AT]
 
     # The loss is a mean over fakes: times their number, this is what one fake is told.
-    told = len(fake) * first(fake.grad).flatten(1).norm(dim=1).mean()
+    told = len(fake) * first(slopes).flatten(1).norm(dim=1).mean()
     real, fake = first(real), first(fake)
     return [
         told,
@@ -118,8 +119,13 @@ def _average_distance(state: TrainState) -> Tensor:
         return torch.zeros(())
     averaged: list[Tensor] = [weight.detach() for weight in state.average.parameters()]
     live: list[Tensor] = [weight.detach() for weight in state.generator.parameters()]
-    apart = torch.nn.utils.get_total_norm(torch._foreach_sub(averaged, live))
-    return apart / torch.nn.utils.get_total_norm(averaged)
+    return _length(list(torch._foreach_sub(averaged, live))) / _length(averaged)
+
+
+def _length(tensors: list[Tensor]) -> Tensor:
+    """Return the length of the one vector that some tensors make up."""
+    length: Tensor = torch.stack(torch._foreach_norm(tensors)).norm()
+    return length
 
 
 def _saturation(images: Tensor, config: RunConfig) -> Tensor:
@@ -135,7 +141,8 @@ def _saturation(images: Tensor, config: RunConfig) -> Tensor:
 def _draw_fakes(state: TrainState, labels: Tensor | None, count: int, config: RunConfig) -> Tensor:
     """Draw fakes of the same classes as the real images, as paired losses need them."""
     latents = draw_latents(count * state.team.size, config.latent, state.random)
-    fakes: Tensor = state.generator(state.team.part(latents), labels)
+    generator = state.generator if state.chains is None else state.chains.generator
+    fakes: Tensor = generator(state.team.part(latents), labels)
     return fakes
 
 
@@ -155,18 +162,19 @@ def _with_noise(batch: _Batch, state: TrainState, config: RunConfig, progress: f
 
 def _discriminator_step(
     state: TrainState, batch: _Batch, config: RunConfig, progress: float
-) -> list[Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     discriminator, settings = state.discriminator, config.loss
     game = LOSSES[settings.name]
     penalised = settings.r1 > 0 or settings.r2 > 0
     if penalised:
         batch.real.requires_grad_()
         batch.fake.requires_grad_()
-    real_logits, fake_logits = _both_logits(discriminator, batch)
-    real_labels = _draw_labels(settings.real_labels, real_logits, state)
-    fake_labels = _draw_labels(settings.fake_labels, fake_logits, state)
+    logits = _both_logits(state, batch)
+    real_logits, fake_logits = logits
+    ends = (settings.real_labels, settings.fake_labels)
+    labels = torch.stack([_draw_labels(each, real_logits, state) for each in ends])
     if _smoothed(settings):
-        loss = cross_entropy(real_logits, real_labels) + cross_entropy(fake_logits, fake_labels)
+        loss = cross_entropy(real_logits, labels[0]) + cross_entropy(fake_logits, labels[1])
     else:
         loss = game.discriminator(real_logits, fake_logits)
     adversarial = loss.detach()
@@ -186,40 +194,66 @@ def _discriminator_step(
             state.team.part(fraction),
         )
         loss = loss + settings.gradient_penalty * penalty
+    state.discriminator_optimizer.forget_gradients()
+    if state.chains is None:
+        loss.backward()  # type: ignore[no-untyped-call]
+    else:
+        state.chains.discriminator.backward(discriminator_slopes(logits, labels))
     norm = _descend(loss, state.discriminator_optimizer, state, "discriminator")
-    real_logits, fake_logits = real_logits.detach(), fake_logits.detach()
-    # Of a pair, D is right about both or about neither.
-    right = [real_logits > fake_logits] * 2 if game.pairs else [real_logits > 0, fake_logits < 0]
-    return [
-        adversarial,
-        *(hits.float().mean() for hits in right),
-        ((real_logits > 0).float() == real_labels).float().mean(),
-        ((fake_logits > 0).float() == fake_labels).float().mean(),
-        real_logits.mean(),
-        fake_logits.mean(),
-        real_logits.sigmoid().mean(),
-        fake_logits.sigmoid().mean(),
-        norm,
-    ]
+    return adversarial, _means(logits.detach(), labels, game.pairs), norm
 
 
-def _generator_step(state: TrainState, batch: _Batch, config: RunConfig) -> list[Tensor]:
+def _means(logits: Tensor, labels: Tensor, pairs: bool) -> Tensor:
+    """Return what :data:`STEP_FIGURES` say of D's answers, as one tensor: fewer calls to make.
+
+    Args:
+        logits: [2, n], those of real images and those of fakes.
+        labels: [2, n], what D was to answer.
+        pairs: of a pair of images, D is right about both or about neither.
+    """
+    real, fake = logits
+    right = (real > fake).expand(2, -1) if pairs else torch.stack([real > 0, fake < 0])
+    matches = (logits > 0) == labels
+    return torch.cat([right, matches, logits, logits.sigmoid()]).mean(1)
+
+
+def _generator_step(
+    state: TrainState, batch: _Batch, config: RunConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Let G learn; return its loss, the norm of its gradient, and the gradient at the fakes."""
+    state.generator_optimizer.forget_gradients()
+    if state.chains is None:
+        loss, slopes = _generator_gradients(state, batch, config)
+    else:
+        logits = state.chains.discriminator(batch.fake)
+        loss = LOSSES[config.loss.name].generator(logits, logits)
+        slopes = generator_slopes(config.loss.name, logits)
+        slopes = state.chains.discriminator.backward(slopes, frozen=True)
+        state.chains.generator.backward(slopes)
+    norm = _descend(loss, state.generator_optimizer, state, "generator")
+    return loss.detach(), norm, slopes
+
+
+def _generator_gradients(
+    state: TrainState, batch: _Batch, config: RunConfig
+) -> tuple[Tensor, Tensor]:
+    """Give G's weights their gradients by autograd; return its loss and the gradient at fakes."""
     game, discriminator = LOSSES[config.loss.name], state.discriminator
+    batch.fake.retain_grad()
     if config.training.unrolled_steps:
         logits = _unrolled_logits(discriminator, batch, config)
         loss = game.generator(logits, logits)
-        norm = _descend(loss, state.generator_optimizer, state, "generator")
-        return [loss.detach(), norm]
-    with _frozen(discriminator):
-        fake_logits = discriminator(batch.fake, batch.labels)
-        if game.pairs:
-            with torch.no_grad():
-                real_logits = discriminator(batch.real, batch.labels)
-        else:
-            real_logits = fake_logits
-        loss = game.generator(fake_logits, real_logits)
-        norm = _descend(loss, state.generator_optimizer, state, "generator")
-    return [loss.detach(), norm]
+        loss.backward()  # type: ignore[no-untyped-call]
+    else:
+        with _frozen(state.discriminator_optimizer.weights):
+            fake_logits = real_logits = discriminator(batch.fake, batch.labels)
+            if game.pairs:
+                with torch.no_grad():
+                    real_logits = discriminator(batch.real, batch.labels)
+            loss = game.generator(fake_logits, real_logits)
+            loss.backward()  # type: ignore[no-untyped-call]
+    assert batch.fake.grad is not None
+    return loss, batch.fake.grad
 
 
 def _unrolled_logits(discriminator: Discriminator, batch: _Batch, config: RunConfig) -> Tensor:
@@ -257,21 +291,20 @@ def _smoothed(loss: LossConfig) -> bool:
     return loss.real_labels != (1.0, 1.0) or loss.fake_labels != (0.0, 0.0)
 
 
-def _both_logits(discriminator: Discriminator, batch: _Batch) -> tuple[Tensor, Tensor]:
-    """Return the logits of real and of fake images, by one pass where images do not mix."""
+def _both_logits(state: TrainState, batch: _Batch) -> Tensor:
+    """Return the logits of real and fake images, [2, n], by one pass where images do not mix."""
     real, fake, labels = batch.real, batch.fake, batch.labels
-    if has_batch_statistics(discriminator):
-        return discriminator(real, labels), discriminator(fake, labels)
+    discriminator = state.discriminator
+    if discriminator.mixes_images:
+        return torch.stack([discriminator(real, labels), discriminator(fake, labels)])
     both_labels = None if labels is None else torch.cat([labels, labels])
-    logits: Tensor = discriminator(torch.cat([real, fake]), both_labels)
-    real_logits, fake_logits = torch.split(logits, [len(real), len(fake)])
-    return real_logits, fake_logits
+    judge = discriminator if state.chains is None else state.chains.discriminator
+    logits: Tensor = judge(torch.cat([real, fake]), both_labels)
+    return logits.view(2, -1)
 
 
 def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -> Tensor:
-    """Take one step of an optimiser and return the norm of the gradient it followed."""
-    optimizer.forget_gradients()
-    loss.backward()  # type: ignore[no-untyped-call]
+    """Take one step of an optimiser along the gradients, and return their norm."""
     gradients = [weight.grad for weight in optimizer.weights if weight.grad is not None]
     loss = loss.detach().clone()
     state.team.average_([loss, *gradients])
@@ -282,17 +315,19 @@ def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -
             " or add a penalty (--set loss.r1=1 --set loss.r2=1)"
         )
     optimizer.step()
-    return torch.nn.utils.get_total_norm(gradients)
+    return _length(gradients)
 
 
 @contextlib.contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
+def _frozen(weights: Sequence[Tensor]) -> Iterator[None]:
     """Spare the gradients of weights that are only looked through."""
-    network.requires_grad_(False)
+    for weight in weights:
+        weight.requires_grad_(False)
     try:
         yield
     finally:
-        network.requires_grad_(True)
+        for weight in weights:
+            weight.requires_grad_(True)
 
 
 @torch.no_grad()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -133,6 +135,29 @@ def test_dropout_drops_its_share_in_training_alone() -> None:
     dropped = float((module(ones) == 0).float().mean())
     assert 0.29 < dropped < 0.31
     assert torch.equal(module.eval()(ones), ones)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.4, 0.99])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_dropout_decides_of_every_number_anew(rate: float, layout: torch.memory_format) -> None:
+    module, _ = build(f"dropout {rate}", shape=(5, 30, 31))
+    torch.manual_seed(0)
+    batch = torch.full((101, 5, 30, 31), 3.0).contiguous(memory_format=layout)
+    found = module(batch)
+    assert found.is_contiguous(memory_format=layout)
+    values, counts = found.unique(return_counts=True)
+    assert values.tolist() == pytest.approx([0, 3 / (1 - rate)], rel=1e-3)
+    deviation = math.sqrt(rate * (1 - rate) / found.numel())
+    assert float(counts[0]) / found.numel() == pytest.approx(rate, abs=5 * deviation)
+    deviation = math.sqrt(rate**2 * (1 - rate) * (1 + 3 * rate) / found.numel())  # of neighbours
+    dropped = (found == 0).float().as_strided((found.numel(),), (1,))  # in order of memory
+    for apart in (1, 2, 3, 4, 5):
+        both = float((dropped[apart:] * dropped[:-apart]).mean())
+        assert both == pytest.approx(rate**2, abs=5 * deviation)
+    again = module(batch)
+    assert float(((again == 0) & (found == 0)).float().mean()) == pytest.approx(
+        rate**2, abs=5 * deviation
+    )
 
 
 def test_channel_dropout_drops_its_share_of_whole_channels() -> None:

@@ -97,8 +97,9 @@ def test_a_generator_learns_from_a_discriminator_that_does_not(
         state.discriminator.body[-1].bias.sub_(first + 2)
     before = {name: weight.clone() for name, weight in state.discriminator.state_dict().items()}
     outputs = []
+    assert state.chains is not None
     for _ in range(STEPS):
-        fake = state.generator(latents)
+        fake = state.chains.generator(latents)
         outputs.append(state.discriminator(fake).sigmoid().mean().item())
         _generator_step(state, _Batch(real, fake, None), config)
     assert 0.05 < outputs[0] < 0.2

@@ -37,6 +37,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one class": {"data.digit": 1, "training.batch_size": 4},
     "unconditional": {"data.conditional": False, "generator.ema_half_life": 0.0},
     "dropout": WITH_DROPOUT,
+    "dense, without autograd": {
+        "data.conditional": False,
+        "generator.layers": ["dense 9", "dropout 0.2", "relu", "dense 64", "tanh"],
+        "discriminator.layers": ["flatten", "dense 9", "dropout 0.4", "relu", "dense 1"],
+    },
     "batch norm": WITH_BATCH_NORM,
     "batch norm and sgd": {**WITH_BATCH_NORM, **SGD},
     "r1 and r2": {

@@ -1,0 +1,289 @@
+"""Gradients written out are autograd's, and are taken where they are and nowhere else."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny import TinyConfig
+from torch import Tensor
+
+from gancli import api, recipes, session
+from gancli.config import RunConfig
+from gancli.errors import TrainingError
+from gancli.losses import LOSSES, cross_entropy
+from gancli.networks import Discriminator, Generator
+from gancli.networks.layers import ImageShape, build_layers
+from gancli.training.closed_form import (
+    Chain,
+    discriminator_slopes,
+    fits,
+    generator_slopes,
+)
+from gancli.training.state import TrainState, create
+from gancli.training.step import train_step
+
+CPU = torch.device("cpu")
+SHAPE = (2, 3, 2)
+ACTIVATIONS = ["relu", "leaky_relu 0.2", "leaky_relu 0", "sigmoid", "tanh", "dropout 0.4"]
+DENSE: dict[str, Any] = {
+    "data.conditional": False,
+    "generator.layers": ["dense 12", "leaky_relu 0.2", "dropout 0.2", "dense 64", "tanh"],
+    "discriminator.layers": ["flatten", "dense 12", "relu", "dropout 0.4", "dense 1"],
+}
+
+layers_of_a_chain = st.lists(
+    st.one_of(
+        st.sampled_from(ACTIVATIONS),
+        st.integers(1, 5).map("dense {}".format),
+        st.sampled_from(["dense 2 3", "dense 2 1 2"]),
+    ),
+    max_size=7,
+)
+
+
+def lines_of(middle: list[str], end: str) -> list[str]:
+    """Put a flatten before every dense layer, as shapes may have changed before it."""
+    return [part for line in [*middle, end] for part in line_with_view(line)]
+
+
+def line_with_view(line: str) -> list[str]:
+    return ["flatten", line] if line.startswith("dense") else [line]
+
+
+def generator(middle: list[str]) -> Generator:
+    body, _ = build_layers(lines_of(middle, "dense 12"), (4,), ImageShape(2, 4), "generator")
+    return Generator(body, 0, 0, SHAPE)
+
+
+def discriminator(middle: list[str]) -> Discriminator:
+    lines = lines_of(middle, "dense 1")
+    return Discriminator(build_layers(lines, SHAPE, ImageShape(2, 4), "discriminator")[0], False)
+
+
+def gradients(network: Generator | Discriminator) -> list[Tensor]:
+    found = [weight.grad for weight in network.parameters()]
+    assert all(gradient is not None for gradient in found)
+    return [gradient for gradient in found if gradient is not None]
+
+
+def autograd_and_chain(
+    network: Generator | Discriminator, batch: Tensor, seed: int
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Return output, gradient at the input and at all weights: by autograd, and by a chain."""
+    chain = Chain(network)
+    batch = batch.clone().requires_grad_()
+    torch.manual_seed(seed)
+    output = network(batch)
+    slopes = torch.randn(output.shape, generator=torch.Generator().manual_seed(seed)).to(output)
+    output.backward(slopes)
+    assert batch.grad is not None
+    theirs = [output.detach(), batch.grad.flatten(1), *gradients(network)]
+    network.zero_grad()
+    torch.manual_seed(seed)
+    found = chain(batch.detach())
+    assert not found.requires_grad
+    at_input = chain.backward(slopes, frozen=True)
+    assert all(weight.grad is None for weight in network.parameters())
+    chain.backward(slopes)
+    return theirs, [found, at_input, *gradients(network)]
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+@settings(max_examples=60)
+@given(middle=layers_of_a_chain, seed=st.integers(0, 999), draws=st.booleans())
+def test_a_chain_has_the_gradients_of_autograd(
+    dtype: torch.dtype, error: float, middle: list[str], seed: int, draws: bool
+) -> None:
+    torch.manual_seed(seed)
+    network = (generator(middle) if draws else discriminator(middle)).to(dtype)
+    batch = torch.randn((6, 4) if draws else (6, *SHAPE), dtype=dtype)
+    for ours, theirs in zip(*autograd_and_chain(network, batch, seed), strict=True):
+        assert ours.shape == theirs.shape
+        assert ours.dtype == dtype
+        assert float((ours - theirs).norm()) <= error * float(theirs.norm())
+
+
+@pytest.mark.parametrize("line", ACTIVATIONS)
+def test_every_layer_counts_in_a_chain(line: str) -> None:
+    """The comparison above would notice a layer that a chain forgets."""
+    torch.manual_seed(3)
+    network = generator(["dense 30", line])
+    chain = Chain(network)
+    del chain.layers[1]
+    batch = torch.randn(6, 4)
+    assert not torch.allclose(chain(batch), network(batch), rtol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "middle", [["dense 9", "leaky_relu 0.2", "dropout 0.4"], ["relu"]], ids=str
+)
+def test_in_16_bits_a_chain_computes_what_its_network_does(middle: list[str]) -> None:
+    torch.manual_seed(5)
+    for network, batch in [
+        (generator(middle), torch.randn(6, 4)),
+        (discriminator(middle), torch.randn(6, *SHAPE)),
+    ]:
+        network.half_precision = True
+        exact, rough = copy.deepcopy(network), autograd_and_chain(network, batch, 7)
+        exact.half_precision = False
+        in_full = autograd_and_chain(exact, batch, 7)[0]
+        for ours, theirs, full in zip(rough[1], rough[0], in_full, strict=True):
+            assert ours.dtype == torch.float32
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+            assert not torch.equal(ours, full)
+            assert float((ours - full).norm()) < 0.05 * float(full.norm())
+
+
+@pytest.mark.parametrize("name", ["minimax", "non-saturating"])
+def test_slopes_are_those_of_the_losses(name: str) -> None:
+    # Beyond 20, torch rounds softplus to a straight line.
+    logits = torch.linspace(-19.9, 19.9, 40, dtype=torch.float64).view(2, 20).requires_grad_()
+    real, fake = logits
+    game = LOSSES[name]
+    (expected,) = torch.autograd.grad(game.discriminator(real, fake), logits)
+    labels = torch.tensor([[1.0], [0.0]]).expand(2, 20)
+    found = discriminator_slopes(logits.detach(), labels)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+    (expected,) = torch.autograd.grad(game.generator(fake, real), fake)
+    found = generator_slopes(name, fake.detach())
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+
+
+@given(st.lists(st.tuples(st.floats(-15, 15), st.floats(0, 2)), min_size=2, max_size=12))
+def test_slopes_are_those_of_smoothed_labels(images: list[tuple[float, float]]) -> None:
+    values = torch.tensor([images, images[::-1]], dtype=torch.float64)
+    logits, labels = values[..., 0].clone().requires_grad_(), values[..., 1]
+    loss = cross_entropy(logits[0], labels[0]) + cross_entropy(logits[1], labels[1])
+    (expected,) = torch.autograd.grad(loss, logits)
+    found = discriminator_slopes(logits.detach(), labels)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
+
+
+def both_ways(config: RunConfig) -> tuple[TrainState, TrainState]:
+    """Return the same state twice: the first finds its gradients itself, the other by autograd."""
+    by_hand, by_autograd = create(config, CPU), create(config, CPU)
+    assert by_hand.chains is not None
+    by_autograd.chains = None
+    return by_hand, by_autograd
+
+
+def train_twenty_steps(state: TrainState, config: RunConfig) -> list[Tensor]:
+    random = torch.Generator().manual_seed(0)
+    shape = (config.training.batch_size, *config.data.sample_shape)
+    torch.manual_seed(1)
+    figures = []
+    for step in range(20):
+        batches = [
+            (torch.rand(shape, generator=random) * 2 - 1, None)
+            for _ in range(config.training.d_steps)
+        ]
+        figures.append(train_step(state, batches, config, step / 20))
+        state.step += 1
+    return figures
+
+
+def assert_trained_alike(config: RunConfig) -> None:
+    ours, theirs = both_ways(config)
+    for found, expected in zip(
+        train_twenty_steps(ours, config), train_twenty_steps(theirs, config), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    for network in ("generator", "discriminator"):
+        weights, same = getattr(ours, network).parameters(), getattr(theirs, network).parameters()
+        for weight, expected in zip(weights, same, strict=True):
+            torch.testing.assert_close(weight, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("recipe", ["r1-fc", "r1-adam", "r2-1-baseline", "r2-6-final", "r4-base"])
+def test_twenty_steps_of_a_recipe_are_those_of_autograd(recipe: str, precision: str) -> None:
+    config = api.describe(recipe, digit=7 if recipe.startswith("r1") else None)
+    training = dataclasses.replace(config.training, batch_size=8, precision=precision)
+    assert_trained_alike(dataclasses.replace(config, training=training))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"loss.name": "minimax"},
+        {"loss.real_labels": [0.7, 1.2], "loss.fake_labels": [0.0, 0.3]},
+        {"training.d_steps": 3},
+        {"training.reuse_fakes": False},
+        {"training.generator_batch_size": 11},
+        {"discriminator.input_noise": 0.5},
+        {"discriminator_optimizer.name": "sgd", "discriminator_optimizer.weight_decay": 0.1},
+        {"generator.layers": ["relu", "dense 64"], "discriminator.layers": ["flatten", "dense 1"]},
+    ],
+    ids=str,
+)
+def test_twenty_steps_of_any_config_are_those_of_autograd(
+    tiny_config: TinyConfig, changes: dict[str, Any]
+) -> None:
+    assert_trained_alike(session.resolve(tiny_config({**DENSE, **changes}), classes=3))
+
+
+def test_a_loss_that_is_no_number_leaves_all_weights(tiny_config: TinyConfig) -> None:
+    config = session.resolve(tiny_config(DENSE), classes=3)
+    state, _ = both_ways(config)
+    before = copy.deepcopy(
+        [state.generator.state_dict(), state.discriminator.state_dict()],
+    )
+    images = torch.full((8, 1, 8, 8), torch.inf)
+    with pytest.raises(TrainingError, match="the loss of the discriminator is"):
+        train_step(state, [(images, None)], config, 0.0)
+    after = [state.generator.state_dict(), state.discriminator.state_dict()]
+    for old, new in zip(before, after, strict=True):
+        assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss.name": "hinge"},
+        {"loss.name": "relativistic"},
+        {"loss.r1": 1.0},
+        {"loss.r2": 1.0},
+        {"loss.gradient_penalty": 1.0},
+        {"training.unrolled_steps": 1},
+        {"data.conditional": True},
+        {"generator.layers": ["dense 9", "batch_norm", "dense 64"]},
+        {"generator.layers": ["dense 1 8 8", "conv 1 3"]},
+        {
+            "discriminator.layers": [
+                "flatten",
+                "dense 9",
+                "minibatch_discrimination 2 2",
+                "dense 1",
+            ]
+        },
+        {"discriminator.layers": ["channel_dropout 0.5", "flatten", "dense 1"]},
+    ],
+    ids=str,
+)
+def test_what_needs_autograd_keeps_it(tiny_config: TinyConfig, changes: dict[str, Any]) -> None:
+    plain = session.resolve(tiny_config(DENSE), classes=3)
+    assert create(plain, CPU).chains is not None
+    config = session.resolve(tiny_config({**DENSE, **changes}), classes=3)
+    assert create(config, CPU).chains is None
+
+
+def test_one_path_serves_the_dense_recipes_of_r1_r2_and_r4() -> None:
+    taken = set()
+    for name in recipes.names():
+        if name[:3] in ("r1-", "r2-", "r4-"):
+            config = api.describe(name, digit=7 if name.startswith("r1") else None)
+            state = create(config, CPU)
+            if fits(config, state.generator, state.discriminator):
+                taken.add(name)
+    r2 = {name for name in recipes.names() if name.startswith("r2-")}
+    r4 = {f"r4-{idea}" for idea in ("base", "narrow", "sgd-d", "uniform", "unscaled", "g-dropout")}
+    assert taken == {"r1-fc", "r1-adam", "r1-mlp"} | r2 | r4 | {
+        f"r4-d-dropout-{share}" for share in (30, 40, 50)
+    }
