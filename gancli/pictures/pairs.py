@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gancli.pictures.grid import Images, enlarge, make_grid
+from gancli.pictures.grid import Images, make_grid
+from gancli.pictures.layout import enlarge
 
 _WIDE = 1100  # pixels that a full row comes close to
 _MARGIN = 2
