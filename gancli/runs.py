@@ -406,7 +406,7 @@ def find_digits(name: str | None, runs_dir: Path) -> list[RunDirectory]:
     """Return the runs of one recipe on each of the ten digits, by the names they have by default.
 
     Args:
-        name: of any of the ten, or what comes before ``-digit-7`` in it; None for the newest such.
+        name: of any of the ten, or of the recipe; None for the newest such.
         runs_dir: where they lie.
 
     Raises:
@@ -416,12 +416,13 @@ def find_digits(name: str | None, runs_dir: Path) -> list[RunDirectory]:
         known = [run.name for run in list_runs(runs_dir)]
         name = next((known for known in known if _DIGIT.search(known)), "digit-0")
     elif not _DIGIT.search(name):
-        name = f"{name}-digit-0"
+        name = "digit-0" if name == recipes.ONE_CLASS else f"{name}-digit-0"
     found = [RunDirectory(runs_dir / _DIGIT.sub(f"digit-{digit}", name)) for digit in range(10)]
     missing = [run.name for run in found if not run.exists()]
     if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise CheckpointError(
-            f"{runs_dir} has no {', '.join(missing)}, and --digits takes all ten; train them: "
+            f"{runs_dir} has no {missing[0]}{more}, and --digits takes all ten; train them: "
             "gancli train --digit 0-9, with the same --recipe"
         )
     return found
