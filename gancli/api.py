@@ -9,7 +9,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gancli import doctor, jobs, plots, recipes, runs
 from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, RunConfig
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DIGITS = range(10)
 CLASSIFIERS = ("r3-dense", "cnn")
 DEFAULT_SAMPLES = 64
+_STEPS_OF_A_WAY = 10
 WEIGHTS = ("last", "best")
 
 
@@ -171,6 +172,22 @@ def load(
     return sampling.load(name, runs_dir=runs_dir, device=place, weights=weights)
 
 
+def _pairs(
+    pairs: tuple[int, int] | Sequence[tuple[int, int]],
+) -> Sequence[tuple[int, int]]:
+    """Return one pair as several."""
+    alone = bool(pairs) and isinstance(pairs[0], int)
+    return cast("Sequence[tuple[int, int]]", [pairs] if alone else pairs)
+
+
+def _check_size(scale: int | None, dpi: int | None) -> None:
+    for option, value, most in (("--scale", scale, 1_000), ("--dpi", dpi, 2_400)):
+        if value is not None and not 1 <= value <= most:
+            raise ConfigError(f"{option} {value} is out of range: it must be 1 to {most:,}")
+    if scale is not None and dpi is not None:
+        raise ConfigError("--scale and --dpi contradict each other; give one of them")
+
+
 def _check_seeds(seeds: Sequence[int] | None) -> None:
     if seeds is not None and not seeds:
         raise ConfigError("--seeds names no seed")
@@ -213,8 +230,15 @@ def sample(
     separate: bool = False,
     digit: int | None = None,
     truncation: float = 1.0,
-    interpolate: tuple[int, int] | None = None,
+    interpolate: tuple[int, int] | Sequence[tuple[int, int]] = (),
     real: bool = False,
+    numbers: bool = False,
+    labels: bool = False,
+    with_real: bool = False,
+    with_nearest: bool = False,
+    light: bool = False,
+    scale: int | None = None,
+    dpi: int | None = None,
     out: str | Path | None = None,
     runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
     device: str = "auto",
@@ -230,9 +254,19 @@ def sample(
         separate: one PNG a seed in a folder.
         digit: the class to draw, of a conditional generator.
         truncation: latents are multiplied by this, 0 to 2.
-        interpolate: draw ``n`` images on the way between two seeds instead.
+        interpolate: draw ``n`` images on the way between two seeds instead, or a row of ``n`` for
+            each of several such pairs.
         real: write real images that were not trained on instead; ``seeds`` are their numbers.
-        out: where to; ``.png``, ``.npz`` or ``.idx``, or a folder with ``separate``.
+        numbers: write the seed under each image.
+        labels: write run and epoch over all, the class over each column, the seeds beside each
+            row of an interpolation.
+        with_real: put as many real images that were not trained on beside them.
+        with_nearest: put the training image nearest to each under it, with the distance (Euclidean,
+            over pixels from 0 to 1).
+        light: dark words on white paper.
+        scale: pixels per pixel; by default 1 of a plain grid, and about 1100 in width with words.
+        dpi: instead, for print: fine enough at 16 cm of width.
+        out: where to; ``.png``, ``.svg``, ``.npz`` or ``.idx``, or a folder with ``separate``.
         runs_dir: where runs lie.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         weights: one of :data:`WEIGHTS`.
@@ -248,31 +282,40 @@ def sample(
         raise ConfigError(f"--grid {grid[0]}x{grid[1]} has no room for {n} samples")
     if seeds is not None and n is not None and n != len(seeds):
         raise ConfigError(f"-n {n} contradicts --seeds, which are {len(seeds)}; give one of them")
-    if seeds is not None and interpolate is not None:
+    ways = _pairs(interpolate)
+    _check_size(scale, dpi)
+    if seeds is not None and ways:
         raise ConfigError("--interpolate takes its two seeds itself; leave --seeds out")
-    if real and (interpolate is not None or truncation != 1):
-        raise ConfigError("--real draws nothing; leave --interpolate and --truncation out")
+    if real and (ways or with_real or truncation != 1):
+        raise ConfigError(
+            "--real draws nothing; leave --interpolate, --truncation and --with-real out"
+        )
     if grid is not None and min(grid) < 1:
         raise ConfigError(f"--grid {grid[0]}x{grid[1]} is out of range: give 1x1 or more")
     _check_seeds(seeds)
-    _check_seeds(interpolate)
+    for way in ways:
+        _check_seeds(way)
     from gancli import export  # noqa: PLC0415 - imports torch
 
     trained = load(name, runs_dir=runs_dir, device=device, weights=weights)
     held_out = export.real_images(trained, digit) if real else None
     classes = 0 if real else trained.generator.classes
-    if grid is None and classes and digit is None and interpolate is None and n is None:
+    if grid is None and classes and digit is None and not ways and n is None:
         grid = (8, min(classes, 16)) if seeds is None else None
     usual = DEFAULT_SAMPLES if held_out is None else min(DEFAULT_SAMPLES, len(held_out))
-    count = n or (grid[0] * grid[1] if grid else 10 if interpolate else usual)
+    if ways:
+        count = len(ways) * (n or _STEPS_OF_A_WAY)
+    else:
+        count = n or (grid[0] * grid[1] if grid else usual)
     wanted = export.Wanted(
         trained,
         seeds if seeds is not None else range(count),
         digit=digit,
         truncation=truncation,
-        interpolate=interpolate,
+        interpolate=ways,
         count=count if seeds is None else len(seeds),
         real=held_out,
+        look=export.Look(numbers, labels, with_real, with_nearest, light, scale, dpi),
     )
     path = export.write(wanted, None if out is None else Path(out), separate, grid)
     return Samples(path, wanted.count, trained.name, trained.step)

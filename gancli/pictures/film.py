@@ -369,7 +369,8 @@ def _plan(
     width, height = box[0] * scale, box[1] * scale
     size = columns * width // 34
     line = width - max(4, width // 50)
-    captions = type_for((words for scene in scenes for words in scene.captions), line, size)
+    said = (words for scene in scenes for words in scene.captions)
+    captions = type_for(said, line, min(size, width // 15))
     titled = [[scene.title] for scene in scenes if scene.title]
     titles = type_for(titled, line, min(size, 2 * round(captions.font.size)))
     heads = type_for([[heading]] if heading else [], columns * width, 5 * size // 4)

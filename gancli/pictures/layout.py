@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from xml.sax.saxutils import escape
 
 from PIL import Image, ImageDraw, ImageFont
@@ -212,12 +212,17 @@ class Sheet:
             pen.text(words.place, words.text, words.ink, words.font, words.anchor)
         return canvas
 
-    def svg(self) -> str:
-        """Return it as SVG: tiles as hard-edged pixels, words as words."""
+    def svg(self, about: Mapping[str, str]) -> str:
+        """Return it as SVG: tiles as hard-edged pixels, words as words.
+
+        Args:
+            about: what the picture says about itself.
+        """
         width, height = self.size
         lines = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
             f'viewBox="0 0 {width} {height}">',
+            f"<desc>{escape(', '.join(f'{key}: {word}' for key, word in about.items()))}</desc>",
             f'<rect width="100%" height="100%" fill="{self.paper}"/>',
         ]
         for picture, (x, y), scale in self._tiles:

@@ -86,9 +86,10 @@ def test_a_sheet_becomes_pixels(sheet: Sheet) -> None:
 
 
 def test_a_sheet_becomes_svg_with_the_same_pixels_and_real_words(sheet: Sheet) -> None:
-    root = ElementTree.fromstring(sheet.svg())
+    root = ElementTree.fromstring(sheet.svg({"run": "a & b"}))
     space = "{http://www.w3.org/2000/svg}"
     assert root.attrib["viewBox"] == "0 0 80 60"
+    assert root.findtext(f"{space}desc") == "run: a & b"
     image, words = root.find(f"{space}image"), root.find(f"{space}text")
     assert image is not None
     assert words is not None
