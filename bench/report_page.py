@@ -13,7 +13,7 @@ import torch
 from report_claims import CLAIMS, TITLES, At, Claim, Verdict, judge
 from report_runs import Results
 
-from gancli import api, networks, session
+from gancli import api, networks, preparing
 from gancli.config import RunConfig
 from gancli.pictures.frames import list_frames, read_frame
 
@@ -171,7 +171,7 @@ def _table(names: list[str], results: Results) -> list[str]:
 
 
 def _parameters(config: RunConfig) -> int:
-    resolved = session.resolve(config, classes=len(api.DIGITS))
+    resolved = preparing.resolve(config, classes=len(api.DIGITS))
     with torch.device("meta"):
         pair = networks.build_generator(resolved), networks.build_discriminator(resolved)
     return sum(map(networks.parameters, pair))

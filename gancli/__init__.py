@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         plot,
         sample,
         train,
+        write_report,
     )
 
 __version__ = "0.1.0"
@@ -36,6 +37,7 @@ __all__ = [
     "plot",
     "sample",
     "train",
+    "write_report",
 ]
 
 

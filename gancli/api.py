@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from gancli import doctor, jobs, plots, recipes, runs
+from gancli import doctor, jobs, plots, recipes, report, runs
 from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, RunConfig
 from gancli.errors import CheckpointError, ConfigError, did_you_mean
 from gancli.observing import Observer
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from gancli.judging import Verdict
     from gancli.metrics import ScoreCard
     from gancli.pictures.film import Film
+    from gancli.placement import Outcome
     from gancli.plots.compare import Comparison
     from gancli.sampling import Trained
     from gancli.scoring import History
-    from gancli.session import Outcome
 
 DIGITS = range(10)
 CLASSIFIERS = ("r3-dense", "cnn")
@@ -614,3 +614,24 @@ def compare(
     """
     found = [runs.find_run(str(name), Path(runs_dir)) for name in names]
     return plots.compare_runs(found, Path(out))
+
+
+def write_report(
+    names: str | Path | Sequence[str | Path] | None = None,
+    *,
+    out: str | Path | None = None,
+    runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
+) -> report.Report:
+    """Write one HTML file that shows a run, or several side by side; see :mod:`gancli.report`.
+
+    Args:
+        names: one run or 2 to 12, by name or folder; None is the newest.
+        out: the file; by default ``report.html`` in the run's folder, or here for several.
+        runs_dir: where runs lie.
+
+    Raises:
+        GancliError: of the kind that says what is wrong.
+    """
+    given = [names] if names is None or isinstance(names, str | Path) else names
+    found = [runs.find_run(None if n is None else str(n), Path(runs_dir)) for n in given]
+    return report.write(found, None if out is None else Path(out))

@@ -24,6 +24,7 @@ from gancli.config import RunConfig, differences, from_table
 from gancli.cores import keep_to, usable_cores
 from gancli.errors import ConfigError, GancliError, Interrupted, UnhealthyError
 from gancli.observing import Observer
+from gancli.placement import Outcome, Placement
 from gancli.runs import RunDirectory
 from gancli.stopping import (
     asked_to_leave,
@@ -36,7 +37,6 @@ from gancli.stopping import (
 if TYPE_CHECKING:
     from multiprocessing.context import SpawnProcess
 
-    from gancli.session import Outcome
     from gancli.training.plan import Plan
 
 
@@ -127,7 +127,7 @@ def train_one(job: Job, observer: Observer) -> Outcome:
 
     first_seed, job = job.config.training.seed, job.settled()
     while True:
-        placement = session.Placement(
+        placement = Placement(
             job.run,
             job.device,
             job.max_seconds,

@@ -315,6 +315,31 @@ def _write_lines(path: Path, records: Sequence[dict[str, Any]]) -> None:
     files.write_text(path, "".join(json.dumps(record) + "\n" for record in records))
 
 
+@contextlib.contextmanager
+def reading(path: Path, command: str) -> Iterator[None]:
+    """Turn what a damaged file raises inside the block into the command that writes it anew.
+
+    Raises:
+        CheckpointError: the file is unreadable, or holds something else than it should.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged; write it anew: {command}") from error
+
+
+def check_distinct(runs: Sequence[RunDirectory]) -> None:
+    """Refuse a run that is named twice, where several stand side by side.
+
+    Raises:
+        ConfigError: one is.
+    """
+    places = [run.path.resolve() for run in runs]
+    for run, place in zip(runs, places, strict=True):
+        if places.count(place) > 1:
+            raise ConfigError(f"{run.name} is named twice; give every run once")
+
+
 def _alive(pid: int) -> bool:
     if os.name != "posix":
         return True

@@ -20,16 +20,18 @@ MODULES = {
 
 # From the ground up. A part may import the parts of the layers under its own, and itself.
 LAYERS = (
-    {"errors", "ranks"},
+    {"errors", "ranks", "palette"},
     {"files", "stopping", "cores"},
     {"config"},
     {"recipes"},
     {"latents", "losses", "theory", "networks", "data", "devices", "checkpoints", "runs"},
-    {"sampling", "doctor"},
+    {"sampling", "doctor", "tables"},
     {"training"},
     {"metrics", "pictures", "observing"},
     {"quality"},
-    {"session", "scoring", "judging", "films", "export", "plots"},
+    {"placement"},
+    {"preparing", "recording"},
+    {"session", "scoring", "judging", "films", "export", "plots", "report"},
     {"jobs"},
     {"api"},
     {"cli"},

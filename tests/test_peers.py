@@ -11,8 +11,8 @@ import torch
 
 from gancli import api, recipes
 from gancli.networks import build_discriminator, build_generator, parameters
+from gancli.preparing import resolve
 from gancli.runs import Status
-from gancli.session import resolve
 
 BENCH = Path(__file__).parent.parent / "bench"
 PEERS = [name for name in recipes.names() if name.startswith("peer-")]

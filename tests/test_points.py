@@ -11,8 +11,8 @@ import torch
 from gancli import api
 from gancli.errors import ConfigError
 from gancli.pictures.grid import open_png
+from gancli.placement import Outcome
 from gancli.runs import Status, default_name
-from gancli.session import Outcome
 
 SHORT = {"training.steps": 8, "training.batch_size": 16, "training.threads": 1}
 

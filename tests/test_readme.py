@@ -57,6 +57,7 @@ def test_the_readme_shows_every_command() -> None:
         "doctor",
         "plot",
         "compare",
+        "report",
         "recipes",
     }
     assert len(commands()) >= 10

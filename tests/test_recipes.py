@@ -6,7 +6,7 @@ import pytest
 import torch
 from tiny import TinyConfig
 
-from gancli import config, recipes, session
+from gancli import config, preparing, recipes
 from gancli.errors import ConfigError
 from gancli.networks import build_discriminator, build_generator
 
@@ -33,7 +33,7 @@ def test_every_default_makes_networks_for_every_size_it_promises(
     assert recipe.name == name
     assert recipe.summary
     changes = {"data.image_size": size, "data.channels": channels}
-    resolved = session.resolve(recipes.build(recipe, changes, name), classes=10)
+    resolved = preparing.resolve(recipes.build(recipe, changes, name), classes=10)
     with torch.device("meta"):
         generator, discriminator = build_generator(resolved), build_discriminator(resolved)
         labels = torch.zeros(2, dtype=torch.int64) if generator.classes else None

@@ -11,8 +11,8 @@ from gancli.errors import ConfigError
 from gancli.losses import cross_entropy
 from gancli.networks import build_discriminator, build_generator, has_batch_statistics
 from gancli.networks.layers import ImageShape, build_layers
+from gancli.preparing import resolve
 from gancli.runs import Status, default_name
-from gancli.session import resolve
 
 REPORTS = [name for name in recipes.names() if name[0] == "r" and name[1].isdigit()]
 SMALL = {
@@ -191,7 +191,7 @@ def test_smoothing_makes_exact_matches_impossible_and_leaves_accuracy(tmp_path: 
 
 def test_a_preview_is_a_run_of_its_own() -> None:
     config = api.describe("r2-6-final", preview=True)
-    assert config.training.epochs == config.preview_epochs == 10
+    assert config.training.epochs == config.preview_epochs == 8
     assert default_name(config, preview=True) == "r2-6-final-preview"
     assert default_name(api.describe("r2-6-final")) == "r2-6-final"
     with pytest.raises(ConfigError, match="short enough"):

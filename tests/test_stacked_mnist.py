@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from gancli import api, data, recipes, scoring, session
+from gancli import api, data, preparing, recipes, scoring
 from gancli.errors import ConfigError, DataError
 from gancli.metrics import intervals, stacked
 from gancli.networks import build_discriminator, build_generator
 from gancli.pictures.grid import open_png
+from gancli.placement import Outcome
 from gancli.runs import Status, default_name
-from gancli.session import Outcome
 
 SHORT = {
     "training.steps": 4,
@@ -105,7 +105,7 @@ def test_the_recipe_is_the_default_of_its_data() -> None:
 @pytest.mark.parametrize("size", [28, 32, 64])
 def test_the_recipe_makes_networks_for_every_size(size: int) -> None:
     settings = {"data.image_size": size}
-    wanted = session.resolve(api.describe(data="stacked-mnist", settings=settings), 1_000)
+    wanted = preparing.resolve(api.describe(data="stacked-mnist", settings=settings), 1_000)
     with torch.device("meta"):
         images = build_generator(wanted)(torch.zeros(2, wanted.latent.size), None)
         assert images.shape == (2, 3, size, size)
@@ -116,7 +116,7 @@ def test_the_recipe_makes_networks_for_every_size(size: int) -> None:
 def test_labels_are_given_only_when_asked_for(conditional: str | bool, told: bool) -> None:
     settings = {"data.channels": 3, "data.conditional": conditional}
     wanted = api.describe("digits", data="stacked-mnist", settings=settings)
-    assert session.resolve(wanted, 1_000).data.conditional is told
+    assert preparing.resolve(wanted, 1_000).data.conditional is told
 
 
 def test_one_digit_of_a_stack_is_refused() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gancli.config import RunConfig
-from gancli.session import Outcome
+from gancli.placement import Outcome
 
 TinyConfig = Callable[..., RunConfig]
 TrainRun = Callable[..., Outcome]

@@ -14,6 +14,7 @@ from gancli.cli.evaluate import evaluate
 from gancli.cli.judge import judge
 from gancli.cli.plot import plot
 from gancli.cli.recipes import recipes_command
+from gancli.cli.report import report
 from gancli.cli.sample import sample
 from gancli.cli.show import show
 from gancli.cli.train import train
@@ -54,4 +55,5 @@ app.command("doctor")(doctor)
 app.command("judge")(judge)
 app.command("plot")(plot)
 app.command("compare")(compare)
+app.command("report")(report)
 app.command("recipes")(recipes_command)

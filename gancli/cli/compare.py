@@ -43,6 +43,11 @@ def compare(
     """
     output = Output(as_json, quiet)
     made = api.compare(names, out=out, runs_dir=runs_dir)
+    for one, other in made.unlike:
+        output.warn(
+            f"{one} and {other} were scored by other judges, images or numbers of samples: their "
+            "scores do not compare; evaluate both alike"
+        )
     if not quiet:
         for line in _aligned(_table(made)):
             output.say(line)
@@ -53,6 +58,7 @@ def compare(
             "path": str(made.path),
             "runs": [dataclasses.asdict(row) for row in made.rows],
             "seeds": [dataclasses.asdict(group) for group in made.groups],
+            "unlike": made.unlike,
         },
     )
 

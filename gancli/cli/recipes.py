@@ -48,9 +48,9 @@ def recipes_command(
 def _row(recipe: Recipe) -> dict[str, Any]:
     import torch  # noqa: PLC0415 - keeps --help fast
 
-    from gancli import networks, session  # noqa: PLC0415 - imports torch
+    from gancli import networks, preparing  # noqa: PLC0415 - imports torch
 
-    config = session.resolve(api.describe(recipe.name), len(api.DIGITS))
+    config = preparing.resolve(api.describe(recipe.name), len(api.DIGITS))
     with torch.device("meta"):
         pair = networks.build_generator(config), networks.build_discriminator(config)
     return {

@@ -27,7 +27,7 @@ from gancli.errors import ConfigError, GancliError
 from gancli.jobs import Job, Result
 
 if TYPE_CHECKING:
-    from gancli.session import Outcome
+    from gancli.placement import Outcome
 
 
 def train(
@@ -179,10 +179,10 @@ def _processes(text: str) -> int:
 
 
 def _print_plan(job: Job, output: Output) -> None:
-    from gancli import session  # noqa: PLC0415 - imports torch
+    from gancli import preparing  # noqa: PLC0415 - imports torch
 
     fetch_data(job.config.data.source, output)
-    config, splits, plan = session.prepare(job.config)
+    config, splits, plan = preparing.prepare(job.config)
     output.say(
         f"{len(splits.train):,} images, {plan.steps_per_epoch:,} steps an epoch, "
         f"{plan.total_steps:,} steps in all; nothing was written"

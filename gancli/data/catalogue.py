@@ -176,6 +176,11 @@ def folder_of(name: str, on_progress: Progress | None = None) -> Path | None:
     return folder
 
 
+def is_here(name: str) -> bool:
+    """Tell whether a data set of the catalogue lies whole in the cache."""
+    return _is_complete(cache_folder() / name, LISTINGS[name])
+
+
 def is_transposed(name: str) -> bool:
     """Tell whether a data set of the catalogue stores its images lying on their side."""
     return name in LISTINGS and LISTINGS[name].transposed

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gancli import files
 from gancli.errors import CheckpointError, ConfigError, MissingPartError, StorageError, did_you_mean
-from gancli.runs import RunDirectory
+from gancli.runs import RunDirectory, check_distinct
 
 if TYPE_CHECKING:
     from gancli.plots.compare import Comparison
@@ -145,10 +145,7 @@ def compare_runs(runs: Sequence[RunDirectory], out: Path) -> Comparison:
     """
     if not 2 <= len(runs) <= MOST_RUNS:
         raise ConfigError(f"give 2 to {MOST_RUNS} runs to compare, not {len(runs)}")
-    places = [run.path.resolve() for run in runs]
-    for run, place in zip(runs, places, strict=True):
-        if places.count(place) > 1:
-            raise ConfigError(f"{run.name} is named twice; give every run once")
+    check_distinct(runs)
     _checked(out)
     for run in runs:
         if sentence := _lacking(run, "curves"):

@@ -3,77 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-import re
-import statistics
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 
-from gancli import config, sampling
-from gancli.config import RunConfig
-from gancli.errors import CheckpointError
-from gancli.networks import build_discriminator, build_generator, parameters
+from gancli import sampling, tables
 from gancli.pictures.sheet import draw_sheet
 from gancli.plots import curves, style
 from gancli.runs import RunDirectory
 
 _MOST_COLUMNS, _TILES, _POINTS = 4, 6, 1000
-_LOGGED = ("d_loss", "g_loss", "d_accuracy_real", "d_accuracy_fake")
-# Keys in which several seeds of one thing may differ.
-_SEED_KEYS = {"training.seed", "training.threads"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """What the table says of a run.
-
-    Attributes:
-        run: its name.
-        recipe: its recipe.
-        data: what it learned.
-        digit: the one class it was trained on; None for all.
-        seed: of its training.
-        epochs: how many it was trained.
-        g_parameters: how many numbers the generator learns.
-        d_parameters: the same for the discriminator.
-        figures: losses and accuracies of the last log line, ``images_per_second``, and what
-            ``gancli evaluate`` found, by name.
-        real: of the latter, the same figures for real images.
-    """
-
-    run: str
-    recipe: str
-    data: str
-    digit: int | None
-    seed: int
-    epochs: float
-    g_parameters: int
-    d_parameters: int
-    figures: Mapping[str, float]
-    real: Mapping[str, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Group:
-    """Several seeds of one thing.
-
-    Attributes:
-        name: what the runs are called without their seeds.
-        runs: their names.
-        mean: of each figure that all of them have.
-        deviation: standard deviation of the same between seeds (n - 1).
-    """
-
-    name: str
-    runs: tuple[str, ...]
-    mean: Mapping[str, float]
-    deviation: Mapping[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,11 +27,14 @@ class Comparison:
         path: the picture.
         rows: a row a run, in the order given.
         groups: of runs that differ in nothing but the seed.
+        unlike: pairs of runs of the same images whose scores do not compare, as they were scored by
+            other means.
     """
 
     path: Path
-    rows: tuple[Row, ...]
-    groups: tuple[Group, ...]
+    rows: tuple[tables.Row, ...]
+    groups: tuple[tables.Group, ...]
+    unlike: tuple[tuple[str, str], ...]
 
 
 def compare(runs: Sequence[RunDirectory], target: Path) -> Comparison:
@@ -98,9 +44,9 @@ def compare(runs: Sequence[RunDirectory], target: Path) -> Comparison:
         CheckpointError: a run is damaged, or has no checkpoint.
         StorageError: the picture cannot be written.
     """
-    rows = tuple(map(_row, runs))
+    rows = tuple(map(tables.row, runs))
     _draw(runs, target)
-    return Comparison(target, rows, _groups(runs, rows))
+    return Comparison(target, rows, tables.groups(runs, rows), tables.unlike(rows))
 
 
 def _draw(runs: Sequence[RunDirectory], target: Path) -> None:
@@ -155,73 +101,3 @@ def _common_limits(logs: Sequence[curves.Log]) -> tuple[float, float]:
     low, high = np.quantile(values, [0.005, 0.995])
     margin = 0.06 * float(high - low) or 1.0
     return float(low) - margin, float(high) + margin
-
-
-def _row(run: RunDirectory) -> Row:
-    described = run.read_config()
-    last = run.read_log()[-1]
-    with torch.device("meta"):
-        generator, discriminator = build_generator(described), build_discriminator(described)
-    figures = {name: float(last[name]) for name in _LOGGED}
-    sessions = run.read_status().get("sessions")
-    if sessions:
-        figures["images_per_second"] = float(sessions[-1]["images_per_second"])
-    scores = _scores(run)
-    return Row(
-        run.name,
-        described.recipe,
-        described.data.source,
-        described.data.digit,
-        described.training.seed,
-        float(last["epoch"]),
-        parameters(generator),
-        parameters(discriminator),
-        figures | {name: value for name, (value, _) in scores.items()},
-        {name: real for name, (_, real) in scores.items()},
-    )
-
-
-def _scores(run: RunDirectory) -> dict[str, tuple[float, float]]:
-    """Return what ``gancli evaluate`` found, with the same of real images.
-
-    Nothing where it was not asked, or was asked before the run was trained further.
-    """
-    try:
-        card = json.loads(run.scores_path.read_bytes())
-        if card["step"] != run.read_status().get("step"):
-            return {}
-        return {
-            str(figure["name"]): (float(figure["value"]), float(figure["real"]))
-            for figure in card["figures"]
-        }
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{run.scores_path} is damaged; write it anew: gancli evaluate {run.name}"
-        ) from error
-
-
-def _groups(runs: Sequence[RunDirectory], rows: Sequence[Row]) -> tuple[Group, ...]:
-    """Put runs together whose configs differ in nothing but the seed."""
-    alike: list[tuple[RunConfig, list[Row]]] = []
-    for run, row in zip(runs, rows, strict=True):
-        described = run.read_config()
-        for first, members in alike:
-            if set(config.differences(first, described)) <= _SEED_KEYS:
-                members.append(row)
-                break
-        else:
-            alike.append((described, [row]))
-    return tuple(_group(members) for _, members in alike if len({m.seed for m in members}) > 1)
-
-
-def _group(rows: Sequence[Row]) -> Group:
-    shared = [name for name in rows[0].figures if all(name in row.figures for row in rows)]
-    columns = {name: [row.figures[name] for row in rows] for name in shared}
-    return Group(
-        re.sub(r"-seed-\d+$", "", rows[0].run),
-        tuple(row.run for row in rows),
-        {name: statistics.fmean(values) for name, values in columns.items()},
-        {name: statistics.stdev(values) for name, values in columns.items()},
-    )

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
+from gancli import palette
 from gancli.plots import style
 from gancli.runs import RunDirectory
 
@@ -18,22 +19,22 @@ Look = tuple[str, str, str]
 """Label, colour and line style of a curve."""
 
 _FEW_LINES, _MANY_LINES = 40, 400
-LOSSES = {"d_loss": ("D", style.DISCRIMINATOR, "-"), "g_loss": ("G", style.GENERATOR, "-")}
+LOSSES = {"d_loss": ("D", palette.DISCRIMINATOR, "-"), "g_loss": ("G", palette.GENERATOR, "-")}
 ACCURACIES = {
-    "d_accuracy_real": ("on real", style.REAL, "-"),
-    "d_accuracy_fake": ("on fake", style.FAKE, "--"),
+    "d_accuracy_real": ("on real", palette.REAL, "-"),
+    "d_accuracy_fake": ("on fake", palette.FAKE, "--"),
 }
 _OUTPUTS = {
-    "d_output_real": ("on real", style.REAL, "-"),
-    "d_output_fake": ("on fake", style.FAKE, "--"),
+    "d_output_real": ("on real", palette.REAL, "-"),
+    "d_output_fake": ("on fake", palette.FAKE, "--"),
 }
 _LOGITS = {
-    "d_logit_real": ("on real", style.REAL, "-"),
-    "d_logit_fake": ("on fake", style.FAKE, "--"),
+    "d_logit_real": ("on real", palette.REAL, "-"),
+    "d_logit_fake": ("on fake", palette.FAKE, "--"),
 }
 _NORMS = {
-    "d_gradient_norm": ("D", style.DISCRIMINATOR, "-"),
-    "g_gradient_norm": ("G", style.GENERATOR, "-"),
+    "d_gradient_norm": ("D", palette.DISCRIMINATOR, "-"),
+    "g_gradient_norm": ("G", palette.GENERATOR, "-"),
 }
 
 
@@ -95,7 +96,7 @@ def draw_lines(axes: Axes, log: Log, figures: Mapping[str, Look]) -> None:
 
 def draw_shares(axes: Axes, log: Log, figures: Mapping[str, Look]) -> None:
     """Draw figures from 0 to 1, with the line at one half that says D cannot tell."""
-    axes.axhline(0.5, color=style.MUTED, linewidth=1, linestyle=(0, (4, 4)))
+    axes.axhline(0.5, color=palette.MUTED, linewidth=1, linestyle=(0, (4, 4)))
     draw_lines(axes, log, figures)
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks(np.linspace(0, 1, 5))
@@ -103,7 +104,7 @@ def draw_shares(axes: Axes, log: Log, figures: Mapping[str, Look]) -> None:
 
 def _note(axes: Axes, words: str) -> None:
     """Say in the middle of an empty panel why it is empty."""
-    axes.text(0.5, 0.5, words, ha="center", color=style.MUTED, transform=axes.transAxes)
+    axes.text(0.5, 0.5, words, ha="center", color=palette.MUTED, transform=axes.transAxes)
     axes.grid(visible=False)
 
 

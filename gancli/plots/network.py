@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 from torch import Tensor, nn
 
-from gancli import checkpoints
+from gancli import checkpoints, palette
 from gancli.checkpoints import Checkpoint
 from gancli.config import RunConfig
 from gancli.networks import (
@@ -22,32 +21,14 @@ from gancli.networks import (
     Generator,
     build_discriminator,
     build_generator,
+    outline,
     parameters,
 )
-from gancli.networks.layers import Shape
 from gancli.plots import style
 from gancli.runs import RunDirectory
 
-_MOST_NEURONS = 12
 _ENTRY, _BOX, _GAP, _WIDE = 0.4, 0.62, 0.26, 6.2
 """Inches: heights of the line of words on top, of a layer's box, of the space above it; width."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """A line of a layer list, with the lines after it that only bend its numbers.
-
-    Attributes:
-        name: the line.
-        followers: lines without weights that keep the shape, such as activations and dropout.
-        shape: what comes out, without the batch.
-        parameters: how many numbers it learns.
-    """
-
-    name: str
-    followers: tuple[str, ...]
-    shape: Shape
-    parameters: int
 
 
 def draw(run: RunDirectory, target: Path) -> None:
@@ -60,44 +41,10 @@ def draw(run: RunDirectory, target: Path) -> None:
     with torch.device("meta"):
         networks = build_generator(config), build_discriminator(config)
     states = checkpoints.states(run.path)
-    if states and all(_has_few_neurons(network) for network in networks):
+    if states and all(outline.has_few_neurons(network) for network in networks):
         _draw_neurons(run, config, *networks, checkpoints.load(states[0]), target)
     else:
         _draw_boxes(run, config, *networks, target)
-
-
-def generator_layers(config: RunConfig, generator: Generator) -> list[Layer]:
-    """Return the layers of a generator with the shapes they yield."""
-    assert isinstance(generator.body, nn.Sequential)
-    embedding = 0 if generator.embedding is None else generator.embedding.embedding_dim
-    return _layers(config.generator.layers, generator.body, (config.latent.size + embedding,))
-
-
-def discriminator_layers(config: RunConfig, discriminator: Discriminator) -> list[Layer]:
-    """Return the layers of a discriminator with the shapes they yield."""
-    assert isinstance(discriminator.body, nn.Sequential)
-    lines = list(config.discriminator.layers)
-    if discriminator.conditional:
-        lines[-1] = f"dense {config.data.classes}"  # a logit for each class
-    return _layers(lines, discriminator.body, config.data.sample_shape)
-
-
-@torch.no_grad()
-def _layers(lines: Sequence[str], body: nn.Sequential, shape: Shape) -> list[Layer]:
-    """Send a batch without numbers through, and see what shape each layer gives it."""
-    body = body.eval()
-    batch = torch.empty(2, *shape, device="meta")
-    layers: list[Layer] = []
-    for line, module in zip(lines, body, strict=True):
-        before, batch = batch.shape, module(batch)
-        shape = tuple(batch.shape[1:])
-        weights = parameters(module)
-        if layers and not weights and batch.shape == before:
-            last = layers[-1]
-            layers[-1] = dataclasses.replace(last, followers=(*last.followers, line))
-        else:
-            layers.append(Layer(line, (), shape, weights))
-    return layers
 
 
 def _draw_boxes(
@@ -110,15 +57,15 @@ def _draw_boxes(
     columns = (
         (
             f"Generator: {parameters(generator):,} parameters",
-            _latent_words(config, generator),
-            generator_layers(config, generator),
-            style.GENERATOR,
+            outline.latent_words(config, generator),
+            outline.generator_layers(config, generator),
+            palette.GENERATOR,
         ),
         (
             f"Discriminator: {parameters(discriminator):,} parameters",
-            _sample_words(config, discriminator),
-            discriminator_layers(config, discriminator),
-            style.DISCRIMINATOR,
+            outline.sample_words(config, discriminator),
+            outline.discriminator_layers(config, discriminator),
+            palette.DISCRIMINATOR,
         ),
     )
     title = f"{run.name}: the two networks"
@@ -136,12 +83,12 @@ def _draw_boxes(
                 _draw_box(axes, layer, _ENTRY + index * (_BOX + _GAP) + _GAP, colour)
 
 
-def _draw_box(axes: Axes, layer: Layer, top: float, colour: str) -> None:
+def _draw_box(axes: Axes, layer: outline.Layer, top: float, colour: str) -> None:
     axes.annotate(
         "",
         (0.5, top),
         (0.5, top - _GAP),
-        arrowprops={"arrowstyle": "-|>", "color": style.MUTED, "shrinkA": 0, "shrinkB": 0},
+        arrowprops={"arrowstyle": "-|>", "color": palette.MUTED, "shrinkA": 0, "shrinkB": 0},
     )
     axes.add_patch(
         FancyBboxPatch(
@@ -157,41 +104,14 @@ def _draw_box(axes: Axes, layer: Layer, top: float, colour: str) -> None:
     upper, lower, middle = top + 0.21, top + 0.44, top + _BOX / 2
     alone = not layer.followers
     axes.text(0.2, middle if alone else upper, layer.name, va="center", fontweight="bold")
-    axes.text(0.2, lower, ", ".join(layer.followers), va="center", fontsize=10, color=style.MUTED)
+    axes.text(0.2, lower, ", ".join(layer.followers), va="center", fontsize=10, color=palette.MUTED)
     right: dict[str, Any] = {"ha": "right", "va": "center"}
-    axes.text(_WIDE - 0.2, upper if layer.parameters else middle, _spelled(layer.shape), **right)
+    axes.text(
+        _WIDE - 0.2, upper if layer.parameters else middle, outline.spelled(layer.shape), **right
+    )
     if layer.parameters:
         count = f"{layer.parameters:,} parameters"
-        axes.text(_WIDE - 0.2, lower, count, fontsize=10, color=style.MUTED, **right)
-
-
-def _latent_words(config: RunConfig, generator: Generator) -> str:
-    words = f"latent {config.latent.size}, {config.latent.law}"
-    if generator.embedding is not None:
-        words += f"; class as {generator.embedding.embedding_dim}"
-        words += f" ({parameters(generator.embedding):,} parameters)"
-    return words
-
-
-def _sample_words(config: RunConfig, discriminator: Discriminator) -> str:
-    kind = "point" if config.data.is_points else "image"
-    words = f"{kind} {_spelled(config.data.sample_shape)}"
-    return f"{words}; class picks its logit" if discriminator.conditional else words
-
-
-def _spelled(shape: Shape) -> str:
-    return " x ".join(map(str, shape))
-
-
-def _has_few_neurons(network: Generator | Discriminator) -> bool:
-    """Tell whether a network is so small, and so plainly dense, that each weight can be drawn."""
-    leaves = [module for module in network.modules() if not list(module.children())]
-    dense = [module for module in leaves if isinstance(module, nn.Linear)]
-    return (
-        bool(dense)
-        and all(isinstance(module, nn.Linear) or not parameters(module) for module in leaves)
-        and all(max(m.in_features, m.out_features) <= _MOST_NEURONS for m in dense)
-    )
+        axes.text(_WIDE - 0.2, lower, count, fontsize=10, color=palette.MUTED, **right)
 
 
 def _draw_neurons(
@@ -206,13 +126,19 @@ def _draw_neurons(
     part = checkpoints.part
     averaged = part(state.tensors, "average.") or part(state.tensors, "generator.")
     columns = (
-        ("Generator", generator, averaged, generator_layers(config, generator), style.GENERATOR),
+        (
+            "Generator",
+            generator,
+            averaged,
+            outline.generator_layers(config, generator),
+            palette.GENERATOR,
+        ),
         (
             "Discriminator",
             discriminator,
             part(state.tensors, "discriminator."),
-            discriminator_layers(config, discriminator),
-            style.DISCRIMINATOR,
+            outline.discriminator_layers(config, discriminator),
+            palette.DISCRIMINATOR,
         ),
     )
     title = f"{run.name}: the two networks after {state.step:,} steps"
@@ -255,7 +181,7 @@ def _draw_weights(axes: Axes, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
                 axes.plot(
                     [x, x + 1],
                     [places[x][start], places[x + 1][end]],
-                    color=style.BLUE if value >= 0 else style.RED,
+                    color=palette.BLUE if value >= 0 else palette.RED,
                     linestyle="-" if value >= 0 else (0, (3, 1.5)),
                     linewidth=0.5 + 5 * abs(value) / largest,
                     zorder=1,
@@ -266,7 +192,7 @@ def _draw_weights(axes: Axes, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
             place,
             s=1600 / math.sqrt(most),
             color="white",
-            edgecolors=style.INK,
+            edgecolors=palette.INK,
             zorder=2,
         )
         if x:

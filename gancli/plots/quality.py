@@ -11,6 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator
 
+from gancli import palette
 from gancli.errors import CheckpointError
 from gancli.plots import style
 from gancli.runs import RunDirectory
@@ -47,10 +48,10 @@ def draw(run: RunDirectory, target: Path) -> None:
 
 def _draw_figure(axes: Axes, epochs: list[float], figure: Mapping[str, Any]) -> None:
     axes.set_title(f"{figure['name'].replace('_', ' ')}, {_BEST[figure['better']]}")
-    axes.fill_between(epochs, figure["lows"], figure["highs"], color=style.FAKE, alpha=0.25)
-    axes.plot(epochs, figure["values"], "o-", color=style.FAKE, markersize=4, label="fakes")
-    axes.axhspan(figure["real_low"], figure["real_high"], color=style.REAL, alpha=0.15)
-    axes.axhline(figure["real"], color=style.REAL, linestyle="--", label="real")
+    axes.fill_between(epochs, figure["lows"], figure["highs"], color=palette.FAKE, alpha=0.25)
+    axes.plot(epochs, figure["values"], "o-", color=palette.FAKE, markersize=4, label="fakes")
+    axes.axhspan(figure["real_low"], figure["real_high"], color=palette.REAL, alpha=0.15)
+    axes.axhline(figure["real"], color=palette.REAL, linestyle="--", label="real")
     if figure["unit"] == "share":
         axes.set_ylim(-0.03, 1.03)
     elif figure["unit"] == "features^2":

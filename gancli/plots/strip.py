@@ -10,7 +10,7 @@ import torch
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-from gancli import checkpoints, sampling
+from gancli import checkpoints, palette, sampling
 from gancli.data.synthetic import targets
 from gancli.pictures.scatter import window
 from gancli.pictures.sheet import draw_sheet
@@ -73,7 +73,7 @@ def draw_trajectory(run: RunDirectory, target: Path) -> None:
             final[:, 0],
             final[:, 1],
             s=40 if alone else 20,
-            color=style.GREEN,
+            color=palette.GREEN,
             label=f"last, {_epoch(kept[-1].epoch)}",
         )
         axes.scatter(
@@ -81,7 +81,7 @@ def draw_trajectory(run: RunDirectory, target: Path) -> None:
             modes[:, 1],
             marker="+",
             s=500 if alone else 160,
-            color=style.RED,
+            color=palette.RED,
             linewidths=2.5 if alone else 2,
             label="target",
         )
@@ -92,7 +92,7 @@ def draw_trajectory(run: RunDirectory, target: Path) -> None:
         if before:
             bar = figure.colorbar(ScalarMappable(Normalize(0, 1), _AGES), ax=axes, shrink=0.5)
             bar.set_ticks([0, 1], labels=[_epoch(kept[0].epoch), _epoch(kept[-2].epoch)])
-            bar.outline.set_edgecolor(style.MUTED)
+            bar.outline.set_edgecolor(palette.MUTED)
 
 
 def _epoch(epoch: float) -> str:

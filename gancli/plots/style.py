@@ -1,9 +1,4 @@
-"""One look for every figure, and files that are the same bytes every time.
-
-Colours are those of Okabe and Ito (Color Universal Design, 2008), which people tell apart whatever
-their kind of colour vision; red alone is not theirs, and never stands for something by its colour
-only.
-"""
+"""One look for every figure, and files that are the same bytes every time."""
 
 from __future__ import annotations
 
@@ -21,14 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from gancli import files
+from gancli import files, palette
 
-BLUE, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
-VERMILLION, RED = "#D55E00", "#CC2222"
 _SHRUNK = 400  # pictures of more pixels than this are drawn smaller than they are
-INK, MUTED, RULE = "#222222", "#666666", "#DDDDDD"
-GENERATOR, DISCRIMINATOR = BLUE, VERMILLION
-REAL, FAKE = GREEN, PURPLE
 
 _STYLE: dict[Any, Any] = {
     "figure.dpi": 120,
@@ -37,20 +27,20 @@ _STYLE: dict[Any, Any] = {
     "savefig.dpi": "figure",
     "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same everywhere
     "font.size": 12,
-    "text.color": INK,
+    "text.color": palette.INK,
     "text.parse_math": False,  # a run may be called a$b$c
     "axes.titlesize": 13,
     "axes.titlelocation": "left",
     "axes.titlepad": 9,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
+    "axes.labelcolor": palette.INK,
+    "axes.edgecolor": palette.MUTED,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": RULE,
-    "xtick.color": INK,
-    "ytick.color": INK,
+    "grid.color": palette.RULE,
+    "xtick.color": palette.INK,
+    "ytick.color": palette.INK,
     "lines.linewidth": 2,
     "legend.frameon": False,
     "legend.fontsize": 11,
@@ -124,7 +114,9 @@ def show_pixels(
     )
     corner = (-width / 2, -height / 2)
     axes.add_patch(
-        Rectangle(corner, width, height, fill=False, edgecolor=MUTED, linewidth=1, clip_on=False)
+        Rectangle(
+            corner, width, height, fill=False, edgecolor=palette.MUTED, linewidth=1, clip_on=False
+        )
     )
     axes.set(xlim=(-across / 2, across / 2), ylim=(down / 2, -down / 2))
     axes.axis("off")
@@ -132,7 +124,7 @@ def show_pixels(
 
 def explain(figure: Figure, words: str) -> None:
     """Write a small sentence under the figure."""
-    figure.supxlabel(words, fontsize=11, color=MUTED)
+    figure.supxlabel(words, fontsize=11, color=palette.MUTED)
 
 
 def smooth(values: Sequence[float], window: int) -> npt.NDArray[np.float64]:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
-from gancli import data
+from gancli import data, palette
 from gancli.losses import LOSSES
 from gancli.networks.layers import ImageShape, build_layers
 from gancli.plots import style
@@ -161,8 +161,8 @@ def _draw_max_pooling(target: Path) -> None:
                 for axes, numbers in zip(row, (source, pooled, mask), strict=True):
                     _write(axes, _pixels(numbers), "{:.2g}".format, 0.5)
                 for axes in (row[0], row[2]):
-                    axes.vlines([-1, 1], -side / 2, side / 2, color=style.ORANGE)
-                    axes.hlines([-1, 1], -side / 2, side / 2, color=style.ORANGE)
+                    axes.vlines([-1, 1], -side / 2, side / 2, color=palette.ORANGE)
+                    axes.hlines([-1, 1], -side / 2, side / 2, color=palette.ORANGE)
         style.explain(
             figure,
             "The gradient of the sum of all maxima is 1 at each of them; "
@@ -175,7 +175,7 @@ def _draw_max_pooling(target: Path) -> None:
                 side,
                 side,
                 fill=False,
-                edgecolor=style.ORANGE,
+                edgecolor=palette.ORANGE,
                 linewidth=2.5,
             )
         )
@@ -197,7 +197,7 @@ def _draw_padding(target: Path) -> None:
                 module = layer(line, padded)
                 padded, own = module(padded), module(own)
             grey = np.repeat(_pixels(padded)[..., None], 3, axis=2)
-            tinted = np.where(_pixels(own)[..., None] > 0, grey, mcolors.to_rgb(style.SKY))
+            tinted = np.where(_pixels(own)[..., None] > 0, grey, mcolors.to_rgb(palette.SKY))
             style.show_pixels(axes, (255 * tinted).round().astype(np.uint8), room=59)
             axes.set_title(
                 f"{name}: {_size(padded)}\n{', '.join(lines) or 'as it is'}", loc="center"
@@ -212,11 +212,11 @@ def _draw_activations(target: Path) -> None:
         for axes, line in zip(figure.subplots(2, 2).flat, ACTIVATIONS, strict=True):
             module, _ = build_layers([line], (1,), ImageShape(1, 1), line)
             axes.set_title(line)
-            axes.axhline(0, color=style.MUTED, linewidth=1)
-            axes.axvline(0, color=style.MUTED, linewidth=1)
-            axes.plot(x, module(x), color=style.BLUE, label="activation")
+            axes.axhline(0, color=palette.MUTED, linewidth=1)
+            axes.axvline(0, color=palette.MUTED, linewidth=1)
+            axes.plot(x, module(x), color=palette.BLUE, label="activation")
             slope = derivative(module, x)
-            axes.plot(x, slope, color=style.VERMILLION, linestyle="--", label="derivative")
+            axes.plot(x, slope, color=palette.VERMILLION, linestyle="--", label="derivative")
             axes.margins(x=0)
             axes.set_ylim(*((-1.15, 1.15) if line == "tanh" else (None, None)))
             axes.legend(loc="upper left")
@@ -224,8 +224,8 @@ def _draw_activations(target: Path) -> None:
 
 def _draw_costs(target: Path) -> None:
     costs = (
-        ("cross-entropy", LOSSES["non-saturating"].generator, style.BLUE, "-"),
-        ("squared error", LOSSES["mean-squared-error"].generator, style.VERMILLION, "--"),
+        ("cross-entropy", LOSSES["non-saturating"].generator, palette.BLUE, "-"),
+        ("squared error", LOSSES["mean-squared-error"].generator, palette.VERMILLION, "--"),
     )
     words = "Cross-entropy against squared error, from a bad start"
     with style.sheet(target, 14, 5, words) as figure:
@@ -274,7 +274,7 @@ def _write(
                 column - (width - 1) / 2,
                 row - (height - 1) / 2,
                 spell(number),
-                color="white" if number < dark else style.INK,
+                color="white" if number < dark else palette.INK,
                 ha="center",
                 va="center",
             )

@@ -38,6 +38,7 @@ COMMANDS = [
     "plot",
     "compare",
     "doctor",
+    "report",
     "recipes",
 ]
 RUN = Path("checkpoints/a")

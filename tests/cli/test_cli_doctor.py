@@ -124,12 +124,12 @@ def test_three_more_seeds_are_tried(lab: Lab) -> None:
 
 
 def test_a_seed_that_is_well_is_kept(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gancli import session
+    from gancli import recording
 
     def diagnose(log, config, **_):
         return Diagnosis((ILL,) if config.training.seed < 2 else (), 0, 0.0)
 
-    monkeypatch.setattr(session.doctor, "diagnose", diagnose)
+    monkeypatch.setattr(recording.doctor, "diagnose", diagnose)
     words = [*lab.tiny, "--on-failure", "reseed"]
     assert made(*words, "--json").json["status"] == "finished"
     assert RunDirectory(RUN).read_config().training.seed == 2

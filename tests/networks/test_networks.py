@@ -7,7 +7,7 @@ import torch
 from tiny import TinyConfig
 from torch import nn
 
-from gancli import session
+from gancli import preparing
 from gancli.config import RunConfig
 from gancli.errors import ConfigError
 from gancli.networks import (
@@ -25,7 +25,7 @@ CLASSES = 3
 def resolved(tiny_config: TinyConfig, **changes: object) -> RunConfig:
     """Return a tiny config, its keys changed (with __ for the dot), conditional on 3 classes."""
     wanted = tiny_config({key.replace("__", "."): value for key, value in changes.items()})
-    return session.resolve(wanted, CLASSES)
+    return preparing.resolve(wanted, CLASSES)
 
 
 def test_a_generator_makes_images_of_latents_and_labels(tiny_config: TinyConfig) -> None:
@@ -209,14 +209,14 @@ def test_a_batch_of_one_has_nothing_to_compare(
     }
     message = f"training.{key} = 1: '{name.split(maxsplit=1)[0]}' needs two images or more"
     with pytest.raises(ConfigError, match=message):
-        session.prepare(tiny_config(changes))
-    session.prepare(tiny_config({**changes, f"training.{key}": 2}))
+        preparing.prepare(tiny_config(changes))
+    preparing.prepare(tiny_config({**changes, f"training.{key}": 2}))
 
 
 def test_labels_and_a_batch_of_g_s_own_do_not_go_together(tiny_config: TinyConfig) -> None:
     for conditional in (True, "auto"):
         changes = {"training.generator_batch_size": 8, "data.conditional": conditional}
         with pytest.raises(ConfigError, match=r"generator_batch_size does not go with labels"):
-            session.resolve(tiny_config(changes), CLASSES)
+            preparing.resolve(tiny_config(changes), CLASSES)
     unlabelled = tiny_config({"training.generator_batch_size": 8})
-    assert session.resolve(unlabelled, classes=1).data.conditional is False
+    assert preparing.resolve(unlabelled, classes=1).data.conditional is False

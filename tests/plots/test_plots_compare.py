@@ -30,11 +30,13 @@ def seeds(
     ]
 
 
-def with_scores(run: RunDirectory, step: int, value: float = 0.75) -> RunDirectory:
+def with_scores(
+    run: RunDirectory, step: int, value: float = 0.75, **protocol: str | int
+) -> RunDirectory:
     copy = RunDirectory(Path(run.name))
     shutil.copytree(run.path, copy.path)
     figures = [{"name": "judge_share", "value": value, "real": 0.99}]
-    copy.scores_path.write_text(json.dumps({"step": step, "figures": figures}))
+    copy.scores_path.write_text(json.dumps({"step": step, **protocol, "figures": figures}))
     return copy
 
 
@@ -101,6 +103,20 @@ def test_scores_of_seeds_get_mean_and_deviation(seeds: list[RunDirectory]) -> No
     assert len(group.runs) == 3
     assert group.mean["judge_share"] == pytest.approx(2.45 / 3)
     assert group.deviation["judge_share"] == pytest.approx(statistics.stdev((0.7, 0.8, 0.95)))
+
+
+def test_scores_made_by_other_means_are_told_and_have_no_mean(seeds: list[RunDirectory]) -> None:
+    means: list[dict[str, str | int]] = [{"samples": 1000}, {"samples": 1000}, {"samples": 500}]
+    scored = [with_scores(run, step=12, **how) for run, how in zip(seeds, means, strict=True)]
+    made = plots.compare_runs(scored, Path("a.png"))
+    assert made.unlike == (("a", "a-seed-2"),)
+    (group,) = made.groups
+    assert "judge_share" not in group.mean
+    assert "d_loss" in group.mean
+    assert plots.compare_runs(scored[:2], Path("a.png")).unlike == ()
+    other_judge = json.loads(scored[1].scores_path.read_text()) | {"judge_sha256": "0" * 64}
+    scored[1].scores_path.write_text(json.dumps(other_judge))
+    assert plots.compare_runs(scored[:2], Path("a.png")).unlike == (("a", "a-seed-1"),)
 
 
 def test_the_picture_grows_with_the_runs(seeds: list[RunDirectory]) -> None:

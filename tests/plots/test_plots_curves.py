@@ -9,8 +9,8 @@ import pytest
 from matplotlib.figure import Figure
 from svg import texts
 
-from gancli import plots
-from gancli.plots import curves, style
+from gancli import palette, plots
+from gancli.plots import curves
 from gancli.runs import RunDirectory
 
 
@@ -62,7 +62,7 @@ def test_lines_go_through_what_was_logged() -> None:
     losses = {line.get_label(): line for line in axes.get_lines()}
     assert losses["D"].get_xdata().tolist() == [1, 2, 3, 4, 5]
     assert losses["D"].get_ydata().tolist() == [step**0.5 for step in range(10, 60, 10)]
-    assert losses["G"].get_color() == style.GENERATOR != losses["D"].get_color()
+    assert losses["G"].get_color() == palette.GENERATOR != losses["D"].get_color()
 
 
 def test_within_two_epochs_steps_are_counted() -> None:

@@ -7,19 +7,19 @@ import torch
 from svg import lines, texts
 from tiny import TinyConfig
 
-from gancli import checkpoints, recipes, session
-from gancli.networks import build_discriminator, build_generator, parameters
-from gancli.plots import network, style
+from gancli import checkpoints, palette, preparing, recipes
+from gancli.networks import build_discriminator, build_generator, outline, parameters
+from gancli.plots import network
 from gancli.runs import RunDirectory
 
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_the_layers_of_every_recipe_add_up(name: str) -> None:
-    config = session.resolve(recipes.build(recipes.read(name), {}, name), classes=10)
+    config = preparing.resolve(recipes.build(recipes.read(name), {}, name), classes=10)
     with torch.device("meta"):
         generator, discriminator = build_generator(config), build_discriminator(config)
-    drawing = network.generator_layers(config, generator)
-    judging = network.discriminator_layers(config, discriminator)
+    drawing = outline.generator_layers(config, generator)
+    judging = outline.discriminator_layers(config, discriminator)
     embedding = 0 if generator.embedding is None else parameters(generator.embedding)
     assert sum(layer.parameters for layer in drawing) + embedding == parameters(generator)
     assert sum(layer.parameters for layer in judging) == parameters(discriminator)
@@ -30,14 +30,14 @@ def test_the_layers_of_every_recipe_add_up(name: str) -> None:
 
 
 def test_shapes_and_counts_of_a_small_network(tiny_config: TinyConfig) -> None:
-    config = session.resolve(tiny_config({"data.conditional": False}), classes=3)
+    config = preparing.resolve(tiny_config({"data.conditional": False}), classes=3)
     with torch.device("meta"):
         discriminator = build_discriminator(config)
-    assert network.discriminator_layers(config, discriminator) == [
-        network.Layer("conv 4 4 stride=2", ("leaky_relu 0.2",), (4, 4, 4), 4 * 16 + 4),
-        network.Layer("flatten", (), (64,), 0),
-        network.Layer("dense 8", ("leaky_relu 0.2",), (8,), 8 * 64 + 8),
-        network.Layer("dense 1", (), (1,), 9),
+    assert outline.discriminator_layers(config, discriminator) == [
+        outline.Layer("conv 4 4 stride=2", ("leaky_relu 0.2",), (4, 4, 4), 4 * 16 + 4),
+        outline.Layer("flatten", (), (64,), 0),
+        outline.Layer("dense 8", ("leaky_relu 0.2",), (8,), 8 * 64 + 8),
+        outline.Layer("dense 1", (), (1,), 9),
     ]
 
 
@@ -69,8 +69,8 @@ def test_few_neurons_are_drawn_one_by_one(point_run: RunDirectory) -> None:
     ]
     weights = torch.cat([tensor.flatten() for tensor in drawn])
     assert len(weights) == 2 + 4 + 4 + 2
-    assert lines(Path("network.svg"), style.BLUE) == int((weights >= 0).sum())
-    assert lines(Path("network.svg"), style.RED) == int((weights < 0).sum())
+    assert lines(Path("network.svg"), palette.BLUE) == int((weights >= 0).sum())
+    assert lines(Path("network.svg"), palette.RED) == int((weights < 0).sum())
     biases = [t for n, t in tensors.items() if n.endswith("bias") and n.startswith("generator.")]
     words = texts(Path("network.svg"))
     assert all(f"{bias:.2f}" in words for bias in torch.cat(biases).tolist())

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from svg import lines, texts
 
-from gancli import plots
+from gancli import palette, plots
 from gancli.errors import CheckpointError
-from gancli.plots import quality, style
+from gancli.plots import quality
 from gancli.runs import RunDirectory
 
 
@@ -60,8 +60,8 @@ def test_every_figure_has_a_panel_that_says_which_way_is_better(run: RunDirector
         "1,000",
     } <= set(words)
     assert words.count("fakes") == words.count("real") == 1
-    assert lines(Path("quality.svg"), style.FAKE) >= 4
-    assert lines(Path("quality.svg"), style.REAL) >= 4
+    assert lines(Path("quality.svg"), palette.FAKE) >= 4
+    assert lines(Path("quality.svg"), palette.REAL) >= 4
 
 
 def test_it_is_drawn_with_the_others_once_it_is_there(

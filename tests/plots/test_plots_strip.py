@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageColor
 from svg import cells, dots, pictures, texts
 
-from gancli import checkpoints, plots, sampling
+from gancli import checkpoints, palette, plots, sampling
 from gancli.errors import CheckpointError, ConfigError
 from gancli.plots import strip, style
 from gancli.runs import RunDirectory
@@ -39,7 +39,7 @@ def test_a_trajectory_goes_from_white_to_black_and_ends_green(point_run: RunDire
     assert (greys[0], greys[-1]) == (255, 0)
     assert greys == sorted(greys, reverse=True)
     assert len(set(greys)) == kept - 1 == 20
-    assert set(colours[16 * (kept - 1) :]) == {style.GREEN.lower()}
+    assert set(colours[16 * (kept - 1) :]) == {palette.GREEN.lower()}
     assert {"target", "epoch 0"} <= set(texts(Path("way.svg")))
 
 
@@ -47,7 +47,7 @@ def test_a_trajectory_has_a_red_cross_on_grey(point_run: RunDirectory) -> None:
     strip.draw_trajectory(point_run, Path("way.png"))
     with Image.open("way.png") as picture:
         pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
-    for colour, least in ((style.GREEN, 50), (style.RED, 100), ("#9A9A9A", 100_000)):
+    for colour, least in ((palette.GREEN, 50), (palette.RED, 100), ("#9A9A9A", 100_000)):
         found = (pixels == ImageColor.getrgb(colour)).all(axis=1).sum()
         assert found >= least, colour
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
-from gancli import doctor, ranks, session
+from gancli import doctor, ranks, recording, session
 from gancli.config import from_table
 from gancli.errors import GancliError, StorageError
 from gancli.jobs import outcome_as_dict
 from gancli.observing import Observer
+from gancli.placement import Placement
 from gancli.runs import RunDirectory
-from gancli.session import Placement
 from gancli.training import loop
 from gancli.training.step import train_step
 
@@ -48,9 +48,10 @@ def come_to(job: dict[str, Any]) -> dict[str, Any]:
     loop.train_step = step
     if "unhealthy" in job:
         finding = SimpleNamespace(name="failure", sentence=lambda: "it fails")
-        session.doctor = SimpleNamespace(diagnose=lambda *_, **__: SimpleNamespace(failure=finding))
+        diagnosis = SimpleNamespace(failure=finding)
+        recording.doctor = SimpleNamespace(diagnose=lambda *_, **__: diagnosis)
     else:
-        session.doctor = doctor
+        recording.doctor = doctor
     config = from_table(job["config"])
     placement = Placement(
         RunDirectory(Path(job["folder"])),

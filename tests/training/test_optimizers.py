@@ -15,7 +15,7 @@ import torch
 from tiny import TinyConfig
 from torch import nn
 
-from gancli import session
+from gancli import preparing
 from gancli.config import OPTIMIZERS, OptimizerConfig, RunConfig
 from gancli.training.optimizers import Optimizer
 from gancli.training.state import TrainState, create
@@ -50,7 +50,7 @@ def sigmoid_game(tiny_config: TinyConfig, rule: str) -> tuple[TrainState, RunCon
         "discriminator_optimizer.name": rule,
         "discriminator_optimizer.lr": RATES[rule],
     }
-    config = session.resolve(tiny_config(changes), classes=1)
+    config = preparing.resolve(tiny_config(changes), classes=1)
     return create(config, CPU), config
 
 

@@ -9,7 +9,7 @@ import torch
 from tiny import TinyConfig
 from torch import Tensor
 
-from gancli import checkpoints, session
+from gancli import checkpoints, preparing
 from gancli.checkpoints import Checkpoint
 from gancli.errors import CheckpointError
 from gancli.runs import RunDirectory
@@ -49,7 +49,7 @@ def test_what_is_restored_is_what_was_kept(kept: Checkpoint) -> None:
 def test_the_config_alone_makes_the_first_state(tiny_config: TinyConfig) -> None:
     def first(seed: int) -> dict[str, Tensor]:
         torch.rand(seed + 3)
-        return to_tensors(create(session.resolve(tiny_config({"training.seed": seed}), 3), CPU))
+        return to_tensors(create(preparing.resolve(tiny_config({"training.seed": seed}), 3), CPU))
 
     one, again, other = first(1), first(1), first(2)
     assert all(torch.equal(one[name], again[name]) for name in one)
@@ -119,10 +119,10 @@ def test_a_state_of_no_random_generator_is_refused(kept: Checkpoint, name: str) 
 def test_a_state_of_another_architecture_is_refused(
     kept: Checkpoint, tiny_config: TinyConfig
 ) -> None:
-    other = session.resolve(tiny_config({"latent.size": 5}), 3)
+    other = preparing.resolve(tiny_config({"latent.size": 5}), 3)
     with pytest.raises(CheckpointError, match=r"'body\.0\.0\.weight' is float32 \[16, 6\]"):
         restore(create(other, CPU), kept)
-    without = session.resolve(tiny_config({"generator.ema_half_life": 0.0}), 3)
+    without = preparing.resolve(tiny_config({"generator.ema_half_life": 0.0}), 3)
     with pytest.raises(CheckpointError, match="that its config does not ask for"):
         restore(create(without, CPU), kept)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tiny import TinyConfig
 from torch import Tensor, nn
 
-from gancli import session
+from gancli import preparing
 from gancli.config import RunConfig
 from gancli.errors import TrainingError
 from gancli.latents import draw_latents
@@ -30,7 +30,7 @@ SGD = {
 
 
 def resolved(tiny_config: TinyConfig, changes: dict[str, Any]) -> RunConfig:
-    return session.resolve(tiny_config(changes), classes=3)
+    return preparing.resolve(tiny_config(changes), classes=3)
 
 
 def batches(count: int = 1, seed: int = 0) -> list[tuple[Tensor, Tensor | None]]:

@@ -14,10 +14,10 @@ import pytest
 import torch
 from tiny import TinyConfig, TrainRun
 
-from gancli import cores, session
+from gancli import cores, preparing
 from gancli.config import RunConfig
 from gancli.data import ImageSet
-from gancli.session import prepare
+from gancli.preparing import prepare
 from gancli.training import trial
 from gancli.training.plan import Plan
 from gancli.training.trial import AdaptiveThreads, Way, fastest_way
@@ -47,7 +47,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Milliseconds]
         monkeypatch.setattr(trial, "time", made)
         monkeypatch.setattr(trial, "thread_counts", lambda: sorted(milliseconds))
         monkeypatch.setattr(trial, "_sized_step", lambda *_: made.step)
-        monkeypatch.setattr(session, "thread_counts", lambda: sorted(milliseconds))
+        monkeypatch.setattr(preparing, "thread_counts", lambda: sorted(milliseconds))
         return made
 
     yield make
@@ -112,8 +112,8 @@ def test_a_trial_moves_nothing_in_the_run(
         assert fastest_way(*arguments).threads in (1, 2)
         return Way(1, "fp32")
 
-    monkeypatch.setattr(session, "thread_counts", lambda: [1, 2])
-    monkeypatch.setattr(session, "fastest_way", as_one)
+    monkeypatch.setattr(preparing, "thread_counts", lambda: [1, 2])
+    monkeypatch.setattr(preparing, "fastest_way", as_one)
     tried_out = train_run(tiny_config({"training.threads": "auto"}), tmp_path / "auto").run
     told = train_run(tiny_config({"training.threads": 1}), tmp_path / "one").run
     assert tried_out.read_config() == told.read_config()
@@ -133,8 +133,8 @@ def test_what_was_chosen_is_recorded_and_taken_again(
         asked.append(ways)
         return Way(1, "bf16")
 
-    monkeypatch.setattr(session, "thread_counts", lambda: [1, 2])
-    monkeypatch.setattr(session, "fastest_way", fastest)
+    monkeypatch.setattr(preparing, "thread_counts", lambda: [1, 2])
+    monkeypatch.setattr(preparing, "fastest_way", fastest)
     wanted = tiny_config({"training.threads": "auto", "training.precision": "auto"})
     train_run(wanted, tmp_path / "run", max_seconds=1e-9)
     resumed = train_run(wanted, tmp_path / "run").run

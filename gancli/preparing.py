@@ -1,0 +1,102 @@
+"""From a config as it was asked for to one that holds all it takes, checked against its data."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+
+from gancli import data, ranks
+from gancli.config import STACKED_SOURCE, RunConfig
+from gancli.cores import thread_counts
+from gancli.data import DataSplits, ImageSet
+from gancli.errors import ConfigError, memory_advice
+from gancli.networks import build_discriminator, build_generator, mixing_layer
+from gancli.quality import reals
+from gancli.training import distributed
+from gancli.training.plan import Plan
+from gancli.training.trial import Way, fastest_way
+
+
+def resolve(config: RunConfig, classes: int, threads_if_auto: int | None = None) -> RunConfig:
+    """Replace every ``auto`` that the data decide; of threads, if it is known what it comes to.
+
+    Raises:
+        ConfigError: labels are asked for where there are none, or go with another key badly.
+    """
+    conditional = config.data.conditional
+    able = classes > 1 and config.data.digit is None
+    if conditional is True and not able:
+        raise ConfigError(
+            f"data.conditional = true needs labels of two classes or more, and "
+            f"{config.data.source} has {classes}"
+        )
+    if conditional == "auto":
+        # Whether a network covers a thousand modes is no question once it is told which to draw.
+        conditional = able and config.data.source != STACKED_SOURCE
+    if conditional and config.training.generator_batch_size is not None:
+        raise ConfigError(
+            "training.generator_batch_size does not go with labels, of which a batch has one for "
+            "each real image; leave it out, or learn without: --set data.conditional=false"
+        )
+    columns, threads = config.record.frame_columns, config.training.threads
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, conditional=conditional, classes=classes),
+        training=dataclasses.replace(
+            config.training,
+            threads=(threads_if_auto or "auto") if threads == "auto" else threads,
+        ),
+        record=dataclasses.replace(
+            config.record,
+            frame_columns=(min(classes, 16) if conditional else 8)
+            if columns == "auto"
+            else columns,
+        ),
+    )
+
+
+def prepare(
+    config: RunConfig, threads_if_auto: int | None = None
+) -> tuple[RunConfig, DataSplits, Plan]:
+    """Resolve a config and check all of it that needs data and networks, without a step.
+
+    Returns:
+        The resolved config, the data and the calendar.
+
+    Raises:
+        ConfigError: layers or lengths do not fit.
+        DataError: the data cannot be read.
+    """
+    with memory_advice("use a smaller data set or image_size"):
+        splits = data.load_for(config.data)
+    config = resolve(config, splits.classes, threads_if_auto)
+    plan = Plan.of(config, len(splits.train))
+    with torch.device("meta"):
+        networks = build_generator(config), build_discriminator(config)
+    mixing = next(filter(None, map(mixing_layer, networks)), None)
+    for key in ("batch_size", "generator_batch_size"):
+        if mixing and getattr(config.training, key) == 1:
+            raise ConfigError(
+                f"training.{key} = 1: '{mixing}' needs two images or more to compare; raise it, or "
+                "take the layer out"
+            )
+    distributed.check_shares(config, mixing, ranks.here().size)
+    if plan.score_steps is not None and not config.data.is_points and len(reals(splits)) < 2:
+        raise ConfigError("record.score_every needs two real images or more to compare with")
+    return config, splits, plan
+
+
+def with_way(config: RunConfig, images: ImageSet, plan: Plan, device: torch.device) -> RunConfig:
+    """Set torch's thread count; that and the precision are tried out where nobody has said them."""
+    training = config.training
+    # An accelerator does the work, and a thread feeds it.
+    counts = thread_counts() if device.type == "cpu" else [1]
+    threads = [training.threads] if isinstance(training.threads, int) else counts
+    precisions = ["fp32", "bf16"] if training.precision == "auto" else [training.precision]
+    ways = [Way(count, precision) for count in threads for precision in precisions]
+    found = fastest_way(config, images, plan, device, ways)
+    torch.set_num_threads(found.threads)
+    kept = training.threads if training.threads == "adaptive" else found.threads
+    training = dataclasses.replace(training, threads=kept, precision=found.precision)
+    return dataclasses.replace(config, training=training)

@@ -1,0 +1,281 @@
+"""What a run leaves on disk while it trains, and what it is opened from again."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import gancli
+from gancli import checkpoints, doctor, files
+from gancli.checkpoints import Checkpoint
+from gancli.config import RunConfig
+from gancli.data import DataSplits
+from gancli.errors import CheckpointError, ConflictError, TrainingError
+from gancli.observing import Observer
+from gancli.pictures.frames import frame_path
+from gancli.pictures.grid import save_png
+from gancli.pictures.sheet import draw_sheet
+from gancli.placement import Outcome, Placement
+from gancli.quality import QualityLog
+from gancli.runs import RunDirectory, Status
+from gancli.sampling import Trained
+from gancli.training.distributed import Team
+from gancli.training.plan import Plan
+from gancli.training.state import TrainState, create, restore, to_tensors
+from gancli.training.trial import AdaptiveThreads
+
+# How often the doctor looks in on a run, at the most: its time grows with the log.
+_VISITS = 40
+
+
+class Recorder:
+    """The hooks of one session, and what they share.
+
+    Attributes:
+        run: its directory.
+        fingerprint: of the images it learns from.
+        quality: the scores it was given while it trained.
+        failure: what the doctor found twice in a row, which no run recovers from; None so far.
+    """
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: RunConfig,
+        plan: Plan,
+        splits: DataSplits,
+        observer: Observer,
+        placement: Placement,
+        device: torch.device,
+        team: Team,
+    ) -> None:
+        self.run, self.config, self.plan, self.observer = run, config, plan, observer
+        self.placement, self.device, self.team = placement, device, team
+        self.images = splits.train
+        self.fingerprint = self.images.fingerprint()
+        kept = run.read_status()
+        self.sessions: list[dict[str, Any]] = kept.get("sessions", [])
+        self.kept = kept
+        self.history: list[dict[str, Any]] = []
+        adaptive = config.training.threads == "adaptive" and device.type == "cpu"
+        self.threads = AdaptiveThreads() if adaptive else None
+        self.suspicion: doctor.Finding | None = None
+        self.failure: doctor.Finding | None = None
+        lines = -(-plan.total_steps // plan.log_steps)
+        self.lines_a_visit = -(-lines // _VISITS)
+        run.mend_quality()
+        self.quality = QualityLog(run, config, splits)
+
+    def open(self) -> TrainState:
+        """Return the state to go on from: the newest whole checkpoint's, or a fresh one."""
+        kept_fingerprint = self.kept.get("data", {}).get("fingerprint")
+        if kept_fingerprint not in (None, self.fingerprint):
+            raise ConflictError(
+                f"{self.run.path} was started on other data than {self.config.data.source} holds "
+                "now (data.fingerprint differs); give this run a --name of its own"
+            )
+        state = create(self.config, self.device)
+        found = checkpoints.states(self.run.path)
+        failure: CheckpointError | None = None
+        for path in found:
+            try:
+                restore(state, checkpoints.load(path))
+            except CheckpointError as error:
+                self.observer.warned(f"{error}; falling back to the checkpoint before it")
+                failure = error
+                state = create(self.config, self.device)
+            else:
+                break
+        else:
+            if failure is not None:
+                raise CheckpointError(
+                    f"no checkpoint of {self.run.path} is whole ({failure}); start it afresh "
+                    "with --force"
+                )
+        state.team = self.team
+        if state.step:
+            self._warn_if_moved()
+        newer = [path for path in found if checkpoints.step_of(path) > state.step]
+        checkpoints.remove(newer)
+        checkpoints.remove(
+            [p for p in checkpoints.snapshots(self.run.path) if checkpoints.step_of(p) > state.step]
+        )
+        self.run.cut_log(state.step)
+        self.history = self.run.read_log()
+        files.make_folder(self.run.frames)
+        files.make_folder(self.run.path / "snapshots")
+        return state
+
+    def _warn_if_moved(self) -> None:
+        """Say so when a resumed run cannot end bit for bit where it would have."""
+        now = {
+            "torch": versions()["torch"],
+            "device": str(self.device),
+            "processes": self.team.size,
+        }
+        then = {**self.kept, "torch": self.kept.get("versions", {}).get("torch")}
+        for what, value in now.items():
+            if then.get(what) not in (None, value):
+                self.observer.warned(
+                    f"{what} was {then[what]} and is {value} now: the run goes on, but not bit for "
+                    "bit as it would have"
+                )
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Write a line of the log, and let the doctor see it now and then."""
+        self.run.append_log(record)
+        self.observer.logged(record)
+        self.history.append(record)
+        if self.failure is None and len(self.history) % self.lines_a_visit == 0:
+            self._visit()
+
+    def _visit(self) -> None:
+        """Let the doctor look at the log; what it finds twice in a row is a failure."""
+        found = doctor.diagnose(self.history, self.config, images=len(self.images)).failure
+        if found is not None and self.suspicion is not None and found.name == self.suspicion.name:
+            self.failure = found
+            if self.placement.on_failure == "warn":
+                self.observer.warned(found.sentence())
+        self.suspicion = found
+
+    def stepped(self, step: int) -> None:
+        """Take note of a step."""
+        if self.threads is not None:
+            self.threads.stepped()
+        self.observer.stepped(step)
+
+    def frame(self, state: TrainState) -> None:
+        """Draw the frame of this epoch."""
+        record = self.config.record
+        assert isinstance(record.frame_columns, int)
+        seeds = range(record.frame_rows * record.frame_columns)
+        trained = self._trained(state)
+        samples = trained.sample(seeds)
+        epoch = self.plan.epoch(state.step)
+        metadata = {
+            "run": self.run.name,
+            "recipe": self.config.recipe,
+            "seeds": f"0-{len(seeds) - 1}",
+            "step": str(state.step),
+            "epoch": f"{epoch:g}",
+            "version": gancli.__version__,
+        }
+        sheet = draw_sheet(samples, self.config.data.source, record.frame_columns)
+        save_png(sheet, frame_path(self.run.frames, epoch), metadata)
+        self.observer.framed(samples, epoch)
+
+    def _trained(self, state: TrainState) -> Trained:
+        return Trained(
+            state.shown,
+            self.config,
+            state.step,
+            self.plan.epoch(state.step),
+            checkpoints.state_path(self.run.path, state.step),
+            self.fingerprint,
+            self.run,
+        )
+
+    def keep(self, state: TrainState) -> None:
+        """Keep the generator as it is."""
+        path = checkpoints.snapshot_path(self.run.path, state.step)
+        checkpoints.save(self._checkpoint(path, "generator", state, state.shown.state_dict()))
+
+    def score(self, state: TrainState, step_seconds: float) -> None:
+        """Score the samples, if the time allows; the best generator is kept."""
+        record = self.quality.score(self._trained(state), step_seconds)
+        if record is not None:
+            self.observer.scored(record)
+
+    def save(self, state: TrainState) -> None:
+        """Write all there is to go on from; the states before the last two go.
+
+        Raises:
+            TrainingError: a weight is no finite number.
+        """
+        tensors = to_tensors(state)
+        path = checkpoints.state_path(self.run.path, state.step)
+        try:
+            checkpoints.check_finite(tensors, path)
+        except CheckpointError as error:
+            raise TrainingError(
+                f"weights are no longer finite at step {state.step}: training diverged. The "
+                "checkpoint before is kept; lower the learning rates or add a penalty "
+                "(--set loss.r1=1 --set loss.r2=1)"
+            ) from error
+        checkpoints.save(self._checkpoint(path, "state", state, tensors))
+        checkpoints.prune_states(self.run.path)
+
+    def _checkpoint(
+        self, path: Path, kind: str, state: TrainState, tensors: dict[str, Tensor]
+    ) -> Checkpoint:
+        epoch = self.plan.epoch(state.step)
+        return Checkpoint(path, kind, state.step, epoch, self.config, self.fingerprint, tensors)
+
+    def write_status(
+        self,
+        status: Status,
+        step: int,
+        *,
+        error: str | None = None,
+        outcome: Outcome | None = None,
+        first_step: int = 0,
+    ) -> None:
+        """Write where the run stands; with an outcome, the session that led there too."""
+        sessions = list(self.sessions)
+        if outcome is not None:
+            sessions.append(
+                {
+                    "first_step": first_step,
+                    "last_step": step,
+                    "seconds": round(outcome.seconds, 3),
+                    "step_seconds": round(outcome.step_seconds, 3),
+                    "images_per_second": round(outcome.images_per_second, 1),
+                    "peak_memory_bytes": _peak_memory_bytes(),
+                }
+            )
+        self.run.write_status(
+            {
+                "status": status,
+                "step": step,
+                "total_steps": self.plan.total_steps,
+                "epoch": self.plan.epoch(step),
+                **({"error": error} if error else {}),
+                "command": list(self.placement.command),
+                "device": str(self.device),
+                "processes": self.team.size,
+                "exact": self.config.training.threads != "adaptive",
+                "data": {
+                    "source": self.config.data.source,
+                    "images": len(self.images),
+                    "fingerprint": self.fingerprint,
+                },
+                "versions": versions(),
+                "sessions": sessions,
+            }
+        )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run's figures depend on."""
+    return {
+        "gancli": gancli.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def _peak_memory_bytes() -> int | None:
+    """Return the most memory this process has held; None where the system does not tell."""
+    with contextlib.suppress(ImportError):
+        import resource  # noqa: PLC0415 - Unix alone has it
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return None
