@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from gancli.errors import CheckpointError, ConfigError
+from gancli.palette import DARK_GENERATOR, DISCRIMINATOR
 from gancli.pictures.film import Scene, scene_of
 from gancli.pictures.frames import Frame, list_frames
 from gancli.pictures.grid import TILE_GAP
 from gancli.pictures.layout import Size, Table
-from gancli.pictures.palette import DISCRIMINATOR, GENERATOR
 from gancli.pictures.strip import Curve, Strip
 from gancli.runs import RunDirectory
 
@@ -151,7 +151,7 @@ def _strip(run: RunDirectory, frames: Sequence[Frame]) -> Strip:
     return Strip(
         [record["epoch"] / end for record in kept],
         (
-            Curve("G", GENERATOR, [record["g_loss"] for record in kept]),
+            Curve("G", DARK_GENERATOR, [record["g_loss"] for record in kept]),
             Curve("D", DISCRIMINATOR, [record["d_loss"] for record in kept]),
         ),
         [min(frame.epoch + _ROUNDING, end) / end for frame in frames],

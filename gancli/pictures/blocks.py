@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from gancli.palette import DARK_INK, INK
 from gancli.pictures.grid import BACKGROUND, TILE_GAP, Images, to_picture
 from gancli.pictures.layout import SMALLEST, Sheet, Size, Table, Type, type_for
-from gancli.pictures.palette import INK
 
 WIDE = 1100
 """Pixels that a sheet's width comes close to unless told otherwise."""
 
-DARK = (f"#{BACKGROUND:02x}{BACKGROUND:02x}{BACKGROUND:02x}", INK)
-LIGHT = ("#ffffff", "#222222")
+DARK = (f"#{BACKGROUND:02x}{BACKGROUND:02x}{BACKGROUND:02x}", DARK_INK)
+LIGHT = ("#FFFFFF", INK)
 """Paper and ink."""
 
 

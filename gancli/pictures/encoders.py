@@ -22,7 +22,7 @@ import numpy.typing as npt
 from PIL import Image, ImageColor
 
 from gancli.errors import MissingPartError, StorageError
-from gancli.pictures.palette import PAPER
+from gancli.palette import DARK_PAPER
 
 TimedPictures = Iterable[tuple[Image.Image, int]]
 """Pictures of one size and mode (L or RGB), each with how many ticks of the format it stays."""
@@ -70,7 +70,7 @@ def write_gif(
 def _palette_of(inks: Sequence[str]) -> Image.Image:
     """Return a picture with the palette of greys, and of shades from the ground to each ink."""
     greys = np.linspace(0, 255, GREY_LEVELS)[:, None].repeat(3, axis=1)
-    ground = np.array(ImageColor.getrgb(PAPER))
+    ground = np.array(ImageColor.getrgb(DARK_PAPER))
     shares = np.linspace(0, 1, SHADES + 1)[1:, None]
     ramps = [ground + shares * (np.array(ImageColor.getrgb(ink)) - ground) for ink in inks]
     picture = Image.new("P", (1, 1))

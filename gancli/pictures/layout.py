@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 
 from PIL import Image, ImageDraw, ImageFont
 
-from gancli.pictures.palette import INK, PAPER
+from gancli.palette import DARK_INK, DARK_PAPER
 
 Size = tuple[int, int]
 """Width and height in pixels; of a place, from the left and from the top."""
@@ -180,7 +180,9 @@ class Sheet:
         ink: the colour of words.
     """
 
-    def __init__(self, size: Size, mode: str = "L", paper: str = PAPER, ink: str = INK) -> None:
+    def __init__(
+        self, size: Size, mode: str = "L", paper: str = DARK_PAPER, ink: str = DARK_INK
+    ) -> None:
         self.size, self.mode, self.paper, self.ink = size, mode, paper, ink
         self._tiles: list[tuple[Image.Image, Size, int]] = []
         self._words: list[_Words] = []

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageColor, ImageDraw
 
-from gancli.pictures.palette import SKY, VERMILLION
+from gancli.palette import SKY, VERMILLION
 
 Points = npt.NDArray[np.float32]
 """float32 [n, 2], x to the right and y upwards."""

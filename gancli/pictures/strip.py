@@ -10,11 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from gancli.palette import DARK_MUTED, DARK_PAPER, DARK_RULE
 from gancli.pictures.layout import SMALLEST, Size, font
-from gancli.pictures.palette import MUTED, PAPER
 
 _FINER = 2
-_RULE = "#373737"
 _LARGEST_LABEL = 30
 
 
@@ -53,7 +52,7 @@ class Strip:
     def draw(self, now: float, size: Size) -> Image.Image:
         """Draw the curves up to a place on the axis, with their last values beside them."""
         width, height = (_FINER * side for side in size)
-        picture = Image.new("RGB", (width, height), PAPER)
+        picture = Image.new("RGB", (width, height), DARK_PAPER)
         pen = ImageDraw.Draw(picture)
         face = font(max(SMALLEST * _FINER, min(height * 3 // 10, _LARGEST_LABEL * _FINER)))
         thick = max(_FINER, height // 24)
@@ -68,9 +67,9 @@ class Strip:
             return x, height - margin - level * (height - 2 * margin)
 
         floor = height - margin
-        pen.line((margin, floor, right, floor), _RULE, _FINER)
+        pen.line((margin, floor, right, floor), DARK_RULE, _FINER)
         here = place(now, 0)[0]
-        pen.line((here, margin / 2, here, floor), MUTED, _FINER)
+        pen.line((here, margin / 2, here, floor), DARK_MUTED, _FINER)
         shown = bisect.bisect_right(self.places, now + 1e-9)
         lanes = height / len(self.curves)
         for number, curve in enumerate(self.curves):

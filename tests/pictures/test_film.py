@@ -18,11 +18,11 @@ from PIL import Image, ImageColor
 
 from gancli import data
 from gancli.errors import ConfigError, DataError, MissingPartError, StorageError
+from gancli.palette import SKY, VERMILLION
 from gancli.pictures import film as films
 from gancli.pictures.film import Film, scene_of
 from gancli.pictures.frames import Frame, frame_path, list_frames, read_frame
 from gancli.pictures.grid import make_grid, save_png
-from gancli.pictures.palette import SKY, VERMILLION
 from gancli.pictures.strip import Curve, Strip
 
 MakeFrames = Callable[..., list[Frame]]

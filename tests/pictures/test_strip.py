@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import ImageColor
 
-from gancli.pictures.palette import DISCRIMINATOR, GENERATOR
+from gancli.palette import DARK_GENERATOR as GENERATOR
+from gancli.palette import DISCRIMINATOR
 from gancli.pictures.strip import Curve, Strip
 
 PLACES = [index / 100 for index in range(101)]
