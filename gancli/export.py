@@ -309,7 +309,7 @@ def _blocks(wanted: Wanted, samples: Tensor, columns: int) -> list[Block]:
     """Return the samples with what stands beside them, and the words that are asked for."""
     look, tiles = wanted.look, samples.numpy()
     # Beside the names of classes, a bare number could be taken for one.
-    word = "seed " if look.labels and not look.with_nearest and wanted.real is None else ""
+    word = "seed " if look.labels and wanted.real is None else ""
     notes = [f"{word}{seed}" for seed in wanted.seeds] if look.numbers else []
     if look.numbers and wanted.interpolate:
         raise ConfigError("--numbers are of seeds, and most of an interpolation has none; --labels")
@@ -322,7 +322,8 @@ def _blocks(wanted: Wanted, samples: Tensor, columns: int) -> list[Block]:
         ground = 255 if look.light else BACKGROUND
         tiles = pair(tiles, train[found.indices].numpy(), ground)
         distances = [f"{distance:.2f}" for distance in found.distances.tolist()]
-        notes = [f"{seed}: {far}" for seed, far in zip(notes, distances, strict=True)] or distances
+        known = [f"{seed}: " for seed in wanted.seeds] if look.numbers else [""] * len(distances)
+        notes = [f"{seed}{far}" for seed, far in zip(known, distances, strict=True)]
         title = f"{drawn}, over the training image nearest to each and how far it is"
     classes = _classes_of_columns(wanted, columns) if look.labels else []
     rows = [f"{start} to {end}" for start, end in wanted.interpolate] if look.labels else []

@@ -168,11 +168,12 @@ def test_real_images_beside_are_unseen_and_of_the_same_classes(
     assert len({image.tobytes() for image in real.images}) == 6
 
 
+@pytest.mark.parametrize("numbers", [False, True])
 def test_the_nearest_training_image_stands_under_each(
-    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, numbers: bool
 ) -> None:
     seen = blocks_of(monkeypatch)
-    made = api.sample("tiny", n=5, with_nearest=True, numbers=True)
+    made = api.sample("tiny", n=5, with_nearest=True, numbers=numbers)
     assert made.path.name == "seeds-0-4-with-nearest.png"
     samples, tiles = drawn(run, range(5)), seen[0].images
     np.testing.assert_array_equal(tiles[:, :, :8], samples)
@@ -180,7 +181,8 @@ def test_the_nearest_training_image_stands_under_each(
     for seed, sample in enumerate(samples):
         distances = np.sqrt(((train / 255.0 - sample / 255.0) ** 2).sum((1, 2, 3)))
         np.testing.assert_array_equal(tiles[seed, :, 10:], train[distances.argmin()])
-        assert seen[0].notes[seed] == f"{seed}: {distances.min():.2f}"
+        number = f"{seed}: " if numbers else ""
+        assert seen[0].notes[seed] == f"{number}{distances.min():.2f}"
 
 
 def test_svg_holds_the_same_pixels_and_words(run: RunDirectory) -> None:
