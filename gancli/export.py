@@ -256,7 +256,11 @@ def _write_grid(wanted: Wanted, out: Path, grid: tuple[int, int] | None) -> None
         )
     samples = torch.cat([samples for _, samples in wanted.portions()])
     columns = grid[1] if grid else wanted.each if wanted.interpolate else _columns(wanted)
-    look, about, svg = wanted.look, wanted.metadata(_spelled(wanted.seeds)), out.suffix == ".svg"
+    look, about, svg = (
+        wanted.look,
+        wanted.metadata(_spelled(wanted.seeds)),
+        out.suffix.lower() == ".svg",
+    )
     if data.is_points and (svg or not look.plain):
         option = look.asked or ".svg"
         raise ConfigError(f"{option} is of images, and {wanted.trained.name} draws points")
@@ -299,7 +303,7 @@ def _scale(look: Look, width: int) -> int | None:
 def _heading(wanted: Wanted) -> str:
     words = [wanted.trained.name]
     if wanted.real is None:
-        words.append(f"epoch {wanted.trained.epoch:.3g}")
+        words.append(f"epoch {round(wanted.trained.epoch, 3):g}")
     if wanted.truncation != 1:
         words.append(f"truncation {wanted.truncation:g}")
     return " · ".join(words)

@@ -135,7 +135,7 @@ def _score_words(record: dict[str, Any], since: float, epoch: float) -> str:
     value = record["score"]
     words = f"score {value:,.0f}" if value >= 100 else f"score {value:.3g}"
     fresh = since < record["epoch"] <= epoch + _ROUNDING
-    return words if fresh else f"{words} (epoch {record['epoch']:.3g})"
+    return words if fresh else f"{words} (epoch {round(record['epoch'], 3):g})"
 
 
 def _strip(run: RunDirectory, frames: Sequence[Frame]) -> Strip:
