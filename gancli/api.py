@@ -9,7 +9,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from gancli import doctor, jobs, plots, recipes, report, runs
 from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, RunConfig
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DIGITS = range(10)
 CLASSIFIERS = ("r3-dense", "cnn")
 DEFAULT_SAMPLES = 64
+_STEPS_OF_A_WAY = 10
 WEIGHTS = ("last", "best")
 
 
@@ -162,16 +163,45 @@ def load(
     weights: str = "last",
 ) -> Trained:
     """Load a run's generator; see :func:`gancli.sampling.load`."""
-    if weights not in WEIGHTS:
-        raise ConfigError(
-            f"--weights {weights}: write {' or '.join(WEIGHTS)}{did_you_mean(weights, WEIGHTS)}"
-        )
+    _check_weights(weights)
     if weights != "last" and str(name).endswith(".safetensors"):
         raise ConfigError(f"--weights {weights} is of a run, and {name} is one checkpoint; name it")
     from gancli import devices, sampling  # noqa: PLC0415 - imports torch
 
     place = str(devices.pick_device(device))
     return sampling.load(name, runs_dir=runs_dir, device=place, weights=weights)
+
+
+def _pairs(
+    pairs: tuple[int, int] | Sequence[tuple[int, int]],
+) -> Sequence[tuple[int, int]]:
+    """Return one pair as several."""
+    alone = bool(pairs) and isinstance(pairs[0], int)
+    return cast("Sequence[tuple[int, int]]", [pairs] if alone else pairs)
+
+
+def _check_size(scale: int | None, dpi: int | None) -> None:
+    for option, value, most in (("--scale", scale, 1_000), ("--dpi", dpi, 2_400)):
+        if value is not None and not 1 <= value <= most:
+            raise ConfigError(f"{option} {value} is out of range: it must be 1 to {most:,}")
+    if scale is not None and dpi is not None:
+        raise ConfigError("--scale and --dpi contradict each other; give one of them")
+
+
+def _check_seeds(seeds: Sequence[int] | None) -> None:
+    if seeds is not None and not seeds:
+        raise ConfigError("--seeds names no seed")
+    ends = (seeds[0], seeds[-1]) if isinstance(seeds, range) else seeds or ()
+    for seed in ends:
+        if not 0 <= seed <= LARGEST_SEED:
+            raise ConfigError(f"seed {seed} is out of range: it must be 0 to {LARGEST_SEED}")
+
+
+def _check_weights(word: str) -> None:
+    if word not in WEIGHTS:
+        raise ConfigError(
+            f"--weights {word}: write {' or '.join(WEIGHTS)}{did_you_mean(word, WEIGHTS)}"
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,8 +230,15 @@ def sample(
     separate: bool = False,
     digit: int | None = None,
     truncation: float = 1.0,
-    interpolate: tuple[int, int] | None = None,
+    interpolate: tuple[int, int] | Sequence[tuple[int, int]] = (),
     real: bool = False,
+    numbers: bool = False,
+    labels: bool = False,
+    with_real: bool = False,
+    with_nearest: bool = False,
+    light: bool = False,
+    scale: int | None = None,
+    dpi: int | None = None,
     out: str | Path | None = None,
     runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
     device: str = "auto",
@@ -217,9 +254,19 @@ def sample(
         separate: one PNG a seed in a folder.
         digit: the class to draw, of a conditional generator.
         truncation: latents are multiplied by this, 0 to 2.
-        interpolate: draw ``n`` images on the way between two seeds instead.
+        interpolate: draw ``n`` images on the way between two seeds instead, or a row of ``n`` for
+            each of several such pairs.
         real: write real images that were not trained on instead; ``seeds`` are their numbers.
-        out: where to; ``.png``, ``.npz`` or ``.idx``, or a folder with ``separate``.
+        numbers: write the seed under each image.
+        labels: write run and epoch over all, the class over each column, the seeds beside each
+            row of an interpolation.
+        with_real: put as many real images that were not trained on beside them.
+        with_nearest: put the training image nearest to each under it, with the distance (Euclidean,
+            over pixels from 0 to 1).
+        light: dark words on white paper.
+        scale: pixels per pixel; by default 1 of a plain grid, and about 1100 in width with words.
+        dpi: instead, for print: fine enough at 16 cm of width.
+        out: where to; ``.png``, ``.svg``, ``.npz`` or ``.idx``, or a folder with ``separate``.
         runs_dir: where runs lie.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         weights: one of :data:`WEIGHTS`.
@@ -235,80 +282,151 @@ def sample(
         raise ConfigError(f"--grid {grid[0]}x{grid[1]} has no room for {n} samples")
     if seeds is not None and n is not None and n != len(seeds):
         raise ConfigError(f"-n {n} contradicts --seeds, which are {len(seeds)}; give one of them")
-    if seeds is not None and interpolate is not None:
+    ways = _pairs(interpolate)
+    _check_size(scale, dpi)
+    if seeds is not None and ways:
         raise ConfigError("--interpolate takes its two seeds itself; leave --seeds out")
-    if real and (interpolate is not None or truncation != 1):
-        raise ConfigError("--real draws nothing; leave --interpolate and --truncation out")
-    if seeds is not None and not seeds:
-        raise ConfigError("--seeds names no seed")
+    if real and (ways or with_real or truncation != 1):
+        raise ConfigError(
+            "--real draws nothing; leave --interpolate, --truncation and --with-real out"
+        )
     if grid is not None and min(grid) < 1:
         raise ConfigError(f"--grid {grid[0]}x{grid[1]} is out of range: give 1x1 or more")
-    ends = (seeds[0], seeds[-1]) if isinstance(seeds, range) else seeds or ()
-    for seed in (*ends, *(interpolate or ())):
-        if not 0 <= seed <= LARGEST_SEED:
-            raise ConfigError(f"seed {seed} is out of range: it must be 0 to {LARGEST_SEED}")
+    _check_seeds(seeds)
+    for way in ways:
+        _check_seeds(way)
     from gancli import export  # noqa: PLC0415 - imports torch
 
     trained = load(name, runs_dir=runs_dir, device=device, weights=weights)
     held_out = export.real_images(trained, digit) if real else None
     classes = 0 if real else trained.generator.classes
-    if grid is None and classes and digit is None and interpolate is None and n is None:
+    if grid is None and classes and digit is None and not ways and n is None:
         grid = (8, min(classes, 16)) if seeds is None else None
     usual = DEFAULT_SAMPLES if held_out is None else min(DEFAULT_SAMPLES, len(held_out))
-    count = n or (grid[0] * grid[1] if grid else 10 if interpolate else usual)
+    if ways:
+        count = len(ways) * (n or _STEPS_OF_A_WAY)
+    else:
+        count = n or (grid[0] * grid[1] if grid else usual)
     wanted = export.Wanted(
         trained,
         seeds if seeds is not None else range(count),
         digit=digit,
         truncation=truncation,
-        interpolate=interpolate,
+        interpolate=ways,
         count=count if seeds is None else len(seeds),
         real=held_out,
+        look=export.Look(numbers, labels, with_real, with_nearest, light, scale, dpi),
     )
     path = export.write(wanted, None if out is None else Path(out), separate, grid)
     return Samples(path, wanted.count, trained.name, trained.step)
 
 
-def animate(
-    name: str | Path | None = None,
+def runs_named(
+    names: Sequence[str | Path | None],
     *,
+    digits: bool = False,
+    runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
+) -> list[runs.RunDirectory]:
+    """Return runs by name, None being the newest; or the ten of one recipe, a digit each.
+
+    Raises:
+        CheckpointError: one is not there.
+        ConfigError: several names, for the digits of one recipe.
+    """
+    words = [None if name is None else str(name) for name in names or [None]]
+    if not digits:
+        return [runs.find_run(word, Path(runs_dir)) for word in words]
+    if len(words) > 1:
+        raise ConfigError("--digits takes one name, of a recipe or of one of its ten runs")
+    return runs.find_digits(words[0], Path(runs_dir))
+
+
+def animate(
+    name: str | Path | Sequence[str | Path] | None = None,
+    *,
+    kind: str = "evolution",
+    digits: bool = False,
     out: Sequence[str | Path] = (),
     fps: float | None = None,
     seconds: float | None = None,
     scale: int | None = None,
     caption: bool = True,
-    hold: float = 1.5,
+    losses: bool = False,
+    smooth: int = 0,
+    hold: float | None = None,
+    grid: tuple[int, int] | None = None,
+    seeds: Sequence[int] | None = None,
+    poster: str | Path | None = None,
+    weights: str = "last",
+    device: str = "auto",
     runs_dir: str | Path = runs.DEFAULT_RUNS_DIR,
     on_progress: Any = None,
 ) -> list[Film]:
-    """Make films of a run's frames; see :mod:`gancli.films`.
+    """Make films of a run, or of several side by side; see :mod:`gancli.films`.
 
     Args:
-        name: a run; None is the newest.
-        out: the files; by default evolution.gif and evolution.mp4 among the run's films.
-        fps: frames per second; 10 by default, or what ``seconds`` asks.
-        seconds: how long the frames take in all, without the hold.
-        scale: pixels per pixel; by default the longer side comes to about 970.
-        caption: write epoch and losses under each frame.
-        hold: seconds that the last frame stays.
+        name: a run, or several; None is the newest.
+        kind: ``evolution`` (the frames of the training), ``walk`` (through latents), ``truncation``
+            (latents grow and shrink) or ``morph`` (through the classes).
+        digits: the ten runs of one recipe, a digit each; ``name`` is one of them or the recipe.
+        out: the files, or folders for PNGs; by default a GIF and an MP4 called after the kind,
+            among the run's films, or in the current folder for several runs.
+        fps: pictures a second; 10 of frames and 20 of what is drawn, or what ``seconds`` asks.
+        seconds: how long the pictures take in all, without the hold.
+        scale: pixels per pixel; by default the longer side comes to about 970, of several 1280.
+        caption: write where each picture stands: epoch, losses, score; seed, truncation, classes.
+        losses: draw the course of both losses under each frame.
+        smooth: how many pictures fade each frame into the next.
+        hold: seconds that the last picture stays; 1.5 of frames, 0 of what ends where it began.
+        grid: rows and columns of images in each picture.
+        seeds: of a walk the places it visits; of other drawn films the images.
+        poster: a PNG of the first, the middle, the best (where scores were logged) and the last
+            picture; of a film that ends where it began, of its quarters.
+        weights: one of :data:`WEIGHTS`, of the generator that draws.
+        device: that it draws on.
         runs_dir: where runs lie.
-        on_progress: called with (frames done, frames in all).
+        on_progress: called with (pictures done, pictures in all).
 
     Raises:
         GancliError: of the kind that says what is wrong.
     """
     from gancli import films  # noqa: PLC0415 - keeps --help fast
 
-    run = runs.find_run(None if name is None else str(name), Path(runs_dir))
-    return films.evolution(
-        run,
+    if kind not in films.KINDS:
+        raise ConfigError(
+            f"no kind of film is called '{kind}'{did_you_mean(kind, films.KINDS)} "
+            f"(known: {', '.join(films.KINDS)})"
+        )
+    names = [name] if name is None or isinstance(name, str | Path) else list(name)
+    found = runs_named(names, digits=digits, runs_dir=runs_dir)
+    look = films.Look(f"{kind}-side-by-side" if len(found) > 1 else kind)
+    if digits:
+        heading = f"{found[0].read_config().recipe}: a GAN for each digit"
+        look = films.Look(f"{kind}-of-ten-digits", heading, tuple(map(str, DIGITS)), columns=5)
+    if films.KINDS[kind].drawn:
+        from gancli import devices  # noqa: PLC0415 - imports torch
+
+        device = str(devices.pick_device(device))
+    _check_weights(weights)
+    _check_seeds(seeds)
+    return films.make(
+        found,
+        kind,
         [Path(path) for path in out],
         fps=fps,
         seconds=seconds,
         scale=scale,
         caption=caption,
+        losses=losses,
+        smooth=smooth,
         hold_seconds=hold,
+        grid=grid,
+        seeds=seeds,
+        poster=None if poster is None else Path(poster),
+        weights=weights,
+        device=device,
         on_progress=on_progress,
+        look=look,
     )
 
 

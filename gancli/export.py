@@ -1,6 +1,6 @@
 """Samples, or real images in their place, to files: a grid, single pictures, NPZ or IDX.
 
-All but the grid stream.
+All but the grid stream. A grid has words and neighbours beside its images on request.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import math
 import struct
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -23,16 +24,58 @@ import gancli
 from gancli import files
 from gancli.data import ImageSet, labels_file_name
 from gancli.errors import ConfigError, DataError, StorageError, memory_advice
-from gancli.pictures.grid import default_columns, make_grid, save_png
+from gancli.metrics.memorisation import nearest
+from gancli.pictures.blocks import DARK, LIGHT, Block, draw_blocks, natural_width, pair
+from gancli.pictures.film import MAX_SIDE
+from gancli.pictures.grid import BACKGROUND, Images, default_columns, make_grid, save_png
+from gancli.pictures.layout import Size
 from gancli.pictures.sheet import draw_sheet
 from gancli.sampling import Trained
 
 MOST_TILES = 10_000
-SUFFIXES = (".png", ".npz", ".idx")
+SUFFIXES = (".png", ".svg", ".npz", ".idx")
+PRINT_CENTIMETRES = 16
+"""The width at which a picture is as fine as asked by dots an inch: that of text on A4."""
 
 _PORTION = 1_024
 
 Portion = tuple[Sequence[int], Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """What a picture of samples shows besides them, and how large it is.
+
+    Attributes:
+        numbers: the seed under each.
+        labels: run and epoch over all, the class over each column, the seeds beside each row.
+        with_real: as many real images beside them, of the same classes, that were not trained on.
+        with_nearest: under each the training image nearest to it, and how far it is.
+        light: dark words on white paper.
+        scale: pixels per pixel; None for 1 without words, and else for about 1100 in width.
+        dpi: dots an inch, of a picture 16 cm wide or a little more.
+    """
+
+    numbers: bool = False
+    labels: bool = False
+    with_real: bool = False
+    with_nearest: bool = False
+    light: bool = False
+    scale: int | None = None
+    dpi: int | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing but images."""
+        return not (
+            self.numbers or self.labels or self.with_real or self.with_nearest or self.light
+        )
+
+    @property
+    def asked(self) -> str | None:
+        """The first option of a picture that was asked for."""
+        options = [word for word, value in vars(self).items() if value]
+        return f"--{options[0].replace('_', '-')}" if options else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +87,8 @@ class Wanted:
         seeds: which images.
         digit: of which class, if the generator is conditional.
         truncation: how far from the middle of the latents.
-        interpolate: two seeds to go between instead, in ``count`` images.
-        count: how many images.
+        interpolate: pairs of seeds to go between instead, equally many images each.
+        count: how many images in all.
         real: real images to write in place of drawn ones; the seeds are their numbers then.
     """
 
@@ -53,22 +96,34 @@ class Wanted:
     seeds: Sequence[int]
     digit: int | None
     truncation: float
-    interpolate: tuple[int, int] | None
+    interpolate: Sequence[tuple[int, int]]
     count: int
     real: ImageSet | None = None
+    look: Look = Look()
+
+    @property
+    def each(self) -> int:
+        """How many images are on each way between two seeds."""
+        return self.count // len(self.interpolate)
 
     @property
     def name(self) -> str:
         """A file name that tells requests apart."""
         parts = [] if self.digit is None else [f"digit-{self.digit}"]
-        if self.interpolate is not None:
-            start, end = self.interpolate
-            parts.append(f"from-{start}-to-{end}-in-{self.count}")
+        if self.interpolate:
+            ways = [f"from-{start}-to-{end}" for start, end in self.interpolate]
+            more = [f"and-{len(ways) - 3}-more"] if len(ways) > 3 else []
+            parts += [*ways[:3], *more, f"in-{self.each}"]
         else:
             word = "seeds" if self.real is None else "real"
             parts.append(f"{word}-{_spelled(self.seeds)}")
         if self.truncation != 1:
             parts.append(f"truncation-{self.truncation:g}")
+        parts += [
+            word.replace("_", "-")
+            for word in ("with_real", "with_nearest")
+            if getattr(self.look, word)
+        ]
         return "-".join(parts)
 
     def labels(self) -> npt.NDArray[np.uint8] | None:
@@ -76,7 +131,9 @@ class Wanted:
         if self.real is not None:
             known = self.real.labels
             return None if known is None else known[list(self.seeds)].to(torch.uint8).numpy()
-        seeds = self.seeds if self.interpolate is None else [self.interpolate[0]] * self.count
+        seeds = self.seeds
+        if self.interpolate:
+            seeds = [start for start, _ in self.interpolate for _ in range(self.each)]
         labels = self.trained.labels(seeds, self.digit)
         trained_on = self.trained.config.data.digit
         if labels is None and trained_on is not None:
@@ -91,12 +148,12 @@ class Wanted:
                 yield chosen, self.real.images[list(chosen)]
             return
         with memory_advice("draw fewer at a time (-n), or on another --device"):
-            if self.interpolate is not None:
-                start, end = self.interpolate
-                images = self.trained.interpolate(
-                    start, end, self.count, digit=self.digit, truncation=self.truncation
-                )
-                yield range(self.count), images
+            if self.interpolate:
+                for row, (start, end) in enumerate(self.interpolate):
+                    images = self.trained.interpolate(
+                        start, end, self.each, digit=self.digit, truncation=self.truncation
+                    )
+                    yield range(row * self.each, (row + 1) * self.each), images
                 return
             yield from self.trained.stream(self.seeds, digit=self.digit, truncation=self.truncation)
 
@@ -165,9 +222,13 @@ def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int
         run = wanted.trained.run
         folder = run.samples if run is not None else Path("samples")
         out = files.make_folder(folder) / (wanted.name if separate else f"{wanted.name}.png")
+    if separate and wanted.look.asked:
+        raise ConfigError(f"{wanted.look.asked} is for one picture; leave it or --separate out")
     if separate:
         return _write_separate(wanted, out)
     suffix = out.suffix.lower()
+    if suffix in (".npz", ".idx") and wanted.look.asked:
+        raise ConfigError(f"{wanted.look.asked} is for a picture; write .png or .svg, or leave it")
     if suffix == ".idx" and wanted.trained.config.data.is_points:
         raise ConfigError(
             f"--out {out}: IDX holds images, and these are points; write .npz or .png"
@@ -179,7 +240,9 @@ def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int
         )
     if not out.parent.is_dir():
         raise StorageError(f"cannot write {out}: its folder does not exist; create it first")
-    {".png": _write_grid, ".npz": _write_npz, ".idx": _write_idx}[suffix](wanted, out, grid)
+    {".png": _write_grid, ".svg": _write_grid, ".npz": _write_npz, ".idx": _write_idx}[suffix](
+        wanted, out, grid
+    )
     return out
 
 
@@ -192,9 +255,121 @@ def _write_grid(wanted: Wanted, out: Path, grid: tuple[int, int] | None) -> None
             "give --separate, or --out samples.npz or samples.idx"
         )
     samples = torch.cat([samples for _, samples in wanted.portions()])
-    columns = grid[1] if grid else wanted.count if wanted.interpolate else _columns(wanted)
-    sheet = draw_sheet(samples, data.source, columns)
-    save_png(sheet, out, wanted.metadata(_spelled(wanted.seeds)))
+    columns = grid[1] if grid else wanted.each if wanted.interpolate else _columns(wanted)
+    look, about, svg = (
+        wanted.look,
+        wanted.metadata(_spelled(wanted.seeds)),
+        out.suffix.lower() == ".svg",
+    )
+    if data.is_points and (svg or not look.plain):
+        option = look.asked or ".svg"
+        raise ConfigError(f"{option} is of images, and {wanted.trained.name} draws points")
+    if look.plain and not svg:
+        sheet = draw_sheet(samples, data.source, columns)
+        scale = _scale(look, sheet.width) or 1
+        _check_size((scale * sheet.width, scale * sheet.height))
+        save_png(sheet, out, about, scale=scale, dpi=look.dpi)
+        return
+    blocks = _blocks(wanted, samples, columns)
+    drawn = draw_blocks(
+        blocks,
+        scale=_scale(look, natural_width(blocks, beside=True)),
+        heading=_heading(wanted) if look.labels else "",
+        beside=True,
+        paper=LIGHT if look.light else DARK,
+    )
+    _check_size(drawn.size)
+    if svg:
+        files.write_text(out, drawn.svg(about))
+    else:
+        save_png(drawn.picture(), out, about, dpi=look.dpi)
+
+
+def _check_size(size: Size) -> None:
+    if max(size) > MAX_SIDE:
+        raise ConfigError(
+            f"the picture would be {size[0]}x{size[1]}, and {MAX_SIDE:,} pixels a side are the "
+            "most; lower --scale or --dpi, or draw fewer (-n)"
+        )
+
+
+def _scale(look: Look, width: int) -> int | None:
+    """Return pixels per pixel of a picture that is so wide unenlarged; None for what is usual."""
+    if look.dpi is None:
+        return look.scale
+    return look.scale or math.ceil(look.dpi * PRINT_CENTIMETRES / 2.54 / width)
+
+
+def _heading(wanted: Wanted) -> str:
+    words = [wanted.trained.name]
+    if wanted.real is None:
+        words.append(f"epoch {round(wanted.trained.epoch, 3):g}")
+    if wanted.truncation != 1:
+        words.append(f"truncation {wanted.truncation:g}")
+    return " · ".join(words)
+
+
+def _blocks(wanted: Wanted, samples: Tensor, columns: int) -> list[Block]:
+    """Return the samples with what stands beside them, and the words that are asked for."""
+    look, tiles = wanted.look, samples.numpy()
+    # Beside the names of classes, a bare number could be taken for one.
+    word = "seed " if look.labels and wanted.real is None else ""
+    notes = [f"{word}{seed}" for seed in wanted.seeds] if look.numbers else []
+    if look.numbers and wanted.interpolate:
+        raise ConfigError("--numbers are of seeds, and most of an interpolation has none; --labels")
+    drawn = "samples" if wanted.real is None else "real images"
+    title = drawn if look.with_real else ""
+    if look.with_nearest:
+        train = _training_images(wanted)
+        with memory_advice("leave --with-nearest out"):
+            found = nearest(samples.flatten(1).float() / 255, train.flatten(1).float() / 255)
+        ground = 255 if look.light else BACKGROUND
+        tiles = pair(tiles, train[found.indices].numpy(), ground)
+        distances = [f"{distance:.2f}" for distance in found.distances.tolist()]
+        known = [f"{seed}: " for seed in wanted.seeds] if look.numbers else [""] * len(distances)
+        notes = [f"{seed}{far}" for seed, far in zip(known, distances, strict=True)]
+        title = f"{drawn}, over the training image nearest to each and how far it is"
+    classes = _classes_of_columns(wanted, columns) if look.labels else []
+    rows = [f"{start} to {end}" for start, end in wanted.interpolate] if look.labels else []
+    blocks = [Block(tiles, columns, title, notes, classes, rows)]
+    if look.with_real:
+        real = _real_beside(wanted, len(samples))
+        blocks.append(Block(real, columns, "real images, not trained on", (), classes))
+    return blocks
+
+
+def _classes_of_columns(wanted: Wanted, columns: int) -> list[str]:
+    """Return the class of each column, where each has one."""
+    labels = wanted.labels()
+    if labels is None or wanted.interpolate:
+        return []
+    grids = [labels[column::columns] for column in range(min(columns, len(labels)))]
+    if any(len(set(column.tolist())) > 1 for column in grids) or len(set(labels.tolist())) == 1:
+        return []
+    return [str(column[0]) for column in grids]
+
+
+def _training_images(wanted: Wanted) -> Tensor:
+    digit = wanted.trained.config.data.digit
+    train = wanted.trained.splits().train
+    return (train if digit is None else train.of_class(digit)).images
+
+
+def _real_beside(wanted: Wanted, count: int) -> Images:
+    """Return real images that were not trained on, of the classes that the samples are of."""
+    real = real_images(wanted.trained, None)
+    labels = wanted.labels()
+    if labels is None or real.labels is None:
+        chosen = torch.arange(count)
+    else:
+        chosen = torch.zeros(count, dtype=torch.int64)
+        for label in set(labels.tolist()):
+            places = torch.from_numpy(labels == label).nonzero()[:, 0]
+            known = (real.labels == label).nonzero()[:, 0]
+            if len(known):
+                chosen[places] = known[torch.arange(len(places)) % len(known)]
+    images: Images = real.images[chosen % len(real)].numpy()
+    return images
 
 
 def _columns(wanted: Wanted) -> int:
@@ -208,7 +383,7 @@ def _columns(wanted: Wanted) -> int:
 def _write_separate(wanted: Wanted, folder: Path) -> Path:
     if wanted.trained.config.data.is_points:
         raise ConfigError("--separate writes images one by one, and these are points; leave it out")
-    if wanted.interpolate is not None:
+    if wanted.interpolate:
         raise ConfigError("--separate takes seeds, and --interpolate has none between its two")
     files.make_folder(folder)
     digits = max(6, len(str(max(wanted.seeds))))

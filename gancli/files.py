@@ -10,7 +10,8 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gancli.errors import StorageError
@@ -72,6 +73,43 @@ def atomic_path(target: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(target: Path, belongs: Callable[[str], bool]) -> Iterator[Path]:
+    """Yield a temporary folder beside ``target`` that becomes ``target`` when the block succeeds.
+
+    Args:
+        target: a folder that is not there, or holds nothing but what a new one may take away.
+        belongs: tells by its name whether a file in the folder may be taken away.
+
+    Raises:
+        StorageError: the target cannot be written, or something else lies there.
+    """
+    if target.exists():
+        if not target.is_dir():
+            raise StorageError(f"cannot write {target}: a file is in the way; give another name")
+        foreign = sorted(path.name for path in target.iterdir() if not belongs(path.name))
+        if foreign:
+            raise StorageError(
+                f"cannot write {target}: {foreign[0]} lies in it, which would be lost; "
+                "give an empty folder or a new name"
+            )
+    temporary, old = (
+        target.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}") for _ in range(2)
+    )
+    try:
+        temporary.mkdir()
+        yield temporary
+        if target.exists():
+            target.replace(old)
+        temporary.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise storage_error(error, target) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_bytes(target: Path, content: bytes | memoryview) -> None:

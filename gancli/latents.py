@@ -34,6 +34,20 @@ def draw_latents(count: int, latent: LatentConfig, generator: torch.Generator) -
     return torch.randn(shape, generator=generator, device=device)
 
 
+def latents_between(start: Tensor, end: Tensor, fraction: Tensor, latent: LatentConfig) -> Tensor:
+    """Return latents [n, size] on the way between two: on the great circle, or straight if uniform.
+
+    Args:
+        start: [size].
+        end: [size].
+        fraction: [n], from 0 at the start to 1 at the end.
+        latent: size and law.
+    """
+    if latent.law == "normal":
+        return slerp(start, end, fraction)
+    return torch.lerp(start[None], end[None], fraction[:, None])
+
+
 def slerp(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:
     """Interpolate on the great circle between two latents (Shoemake, 1985; report R2).
 

@@ -29,6 +29,7 @@ from gancli.errors import (
 
 DEFAULT_RUNS_DIR = Path("checkpoints")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DIGIT = re.compile(r"\bdigit-[0-9]\b")
 _HOLDER_PATIENCE_SECONDS = 2.0
 _STATUS_TYPES = {
     "step": int,
@@ -424,6 +425,32 @@ def find_run(name: str | None, runs_dir: Path) -> RunDirectory:
     raise CheckpointError(
         f"no run '{name}' in {runs_dir}{did_you_mean(name, known)} (`gancli show` lists the runs)"
     )
+
+
+def find_digits(name: str | None, runs_dir: Path) -> list[RunDirectory]:
+    """Return the runs of one recipe on each of the ten digits, by the names they have by default.
+
+    Args:
+        name: of any of the ten, or of the recipe; None for the newest such.
+        runs_dir: where they lie.
+
+    Raises:
+        CheckpointError: one is missing; the command that trains it is named.
+    """
+    if name is None:
+        known = [run.name for run in list_runs(runs_dir)]
+        name = next((known for known in known if _DIGIT.search(known)), "digit-0")
+    elif not _DIGIT.search(name):
+        name = "digit-0" if name == recipes.ONE_CLASS else f"{name}-digit-0"
+    found = [RunDirectory(runs_dir / _DIGIT.sub(f"digit-{digit}", name)) for digit in range(10)]
+    missing = [run.name for run in found if not run.exists()]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise CheckpointError(
+            f"{runs_dir} has no {missing[0]}{more}, and --digits takes all ten; train them: "
+            "gancli train --digit 0-9, with the same --recipe"
+        )
+    return found
 
 
 def check_identity(run: RunDirectory, wanted: RunConfig) -> None:

@@ -13,7 +13,7 @@ from gancli import checkpoints, data
 from gancli.config import RunConfig
 from gancli.data import DataSplits
 from gancli.errors import CheckpointError, ConfigError, DataError
-from gancli.latents import latents_of_seeds, slerp
+from gancli.latents import latents_between, latents_of_seeds
 from gancli.networks import Generator, build_generator, place
 from gancli.runs import RunDirectory, find_run
 
@@ -110,16 +110,10 @@ class Trained:
     def interpolate(
         self, start: int, end: int, count: int, *, digit: int | None = None, truncation: float = 1.0
     ) -> Tensor:
-        """Draw ``count`` images on the way from one seed to another, ends included.
-
-        Normal latents are joined on the great circle, uniform ones by a straight line.
-        """
+        """Draw ``count`` images on the way from one seed to another, ends included."""
         first, last = latents_of_seeds([start, end], self.config.latent) * truncation
         fraction = torch.linspace(0, 1, count)
-        if self.config.latent.law == "normal":
-            latents = slerp(first, last, fraction)
-        else:
-            latents = torch.lerp(first[None], last[None], fraction[:, None])
+        latents = latents_between(first, last, fraction, self.config.latent)
         # One class all the way: an interpolation is between latents, not between labels.
         labels = self.labels([start], digit)
         return draw(
@@ -200,7 +194,8 @@ def _trained(checkpoint: checkpoints.Checkpoint, run: RunDirectory | None, devic
 def draw(generator: Generator, latents: Tensor, labels: Tensor | None, config: RunConfig) -> Tensor:
     """Draw latents [n, size] on the CPU: uint8 [n, channels, size, size], or points float32 [n, 2].
 
-    The generator is used in evaluation mode and left in the mode it was in.
+    Labels are of either kind that the generator takes. It is used in evaluation mode and left in
+    the mode it was in.
     """
     device = next(generator.parameters()).device
     points, samples = config.data.is_points, []
@@ -212,7 +207,7 @@ def draw(generator: Generator, latents: Tensor, labels: Tensor | None, config: R
         block[: len(rows)] = rows
         block_labels = None
         if labels is not None:
-            block_labels = torch.zeros(BLOCK_IMAGES, dtype=torch.int64)
+            block_labels = torch.zeros(BLOCK_IMAGES, *labels.shape[1:], dtype=labels.dtype)
             block_labels[: len(rows)] = labels[start : start + BLOCK_IMAGES]
             block_labels = block_labels.to(device)
         drawn = generator(block.to(device), block_labels)[: len(rows)]

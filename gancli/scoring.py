@@ -28,8 +28,8 @@ from gancli.metrics.judge import Appointed, appoint
 from gancli.metrics.memorisation import Pairs
 from gancli.metrics.scores import CLOSEST_PAIRS, COURSE_IMAGES, Extent
 from gancli.metrics.usefulness import score_usefulness
+from gancli.pictures.blocks import Block, draw_blocks, pair
 from gancli.pictures.grid import save_png
-from gancli.pictures.pairs import Band, draw_bands
 from gancli.runs import RunDirectory
 from gancli.sampling import Trained, load
 
@@ -274,11 +274,11 @@ def _draw_closest(trained: Trained, card: ScoreCard, path: Path) -> None:
     assert card.closest is not None
     fakes, real = card.closest
     below = "above the training image nearest to each, and how far it is"
-    bands = [
-        _band(
+    blocks = [
+        _block(
             fakes, f"The {len(fakes.images)} of {fakes.among:,} fakes that come closest, {below}"
         ),
-        _band(real, f"The same of {real.among:,} real images that were not trained on"),
+        _block(real, f"The same of {real.among:,} real images that were not trained on"),
     ]
     about = {
         "run": trained.name,
@@ -286,12 +286,13 @@ def _draw_closest(trained: Trained, card: ScoreCard, path: Path) -> None:
         "distance": "Euclidean, over pixels from 0 to 1",
         "version": gancli.__version__,
     }
-    save_png(draw_bands(bands, CLOSEST_PAIRS), path, about)
+    save_png(draw_blocks(blocks).picture(), path, about)
 
 
-def _band(pairs: Pairs, title: str) -> Band:
+def _block(pairs: Pairs, title: str) -> Block:
     notes = [f"{distance:.2f}" for distance in pairs.distances.tolist()]
-    return Band(title, pairs.images.numpy(), pairs.train.numpy(), notes)
+    tiles = pair(pairs.images.numpy(), pairs.train.numpy())
+    return Block(tiles, CLOSEST_PAIRS, title, notes)
 
 
 def as_dict(trained: Trained, card: ScoreCard) -> dict[str, object]:

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import base64
+import io
 import shutil
 import tracemalloc
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from PIL import Image
 from tiny import TinyConfig, TrainRun
 
 import gancli
-from gancli import api, data, sampling
+from gancli import api, data, export, sampling
 from gancli.data.idx import read_idx
 from gancli.errors import ConfigError, StorageError
 from gancli.pictures.grid import make_grid, read_metadata
@@ -86,6 +89,114 @@ def test_single_files_hold_one_seed_each(run: RunDirectory) -> None:
         np.testing.assert_array_equal(pixels(made.path / name), drawn(run, [seed])[0, 0])
         about = read_metadata(made.path / name)
         assert (about["seed"], about["run"], "seeds" in about) == (str(seed), "tiny", False)
+
+
+def test_several_ways_are_rows(run: RunDirectory) -> None:
+    made = api.sample("tiny", interpolate=[(3, 4), (5, 6)], n=5)
+    assert made.path == run.samples / "from-3-to-4-from-5-to-6-in-5.png"
+    assert made.count == 10
+    trained = sampling.load(run.path)
+    ways = [trained.interpolate(start, end, 5).numpy() for start, end in ((3, 4), (5, 6))]
+    expected = make_grid(np.concatenate(ways), 5)
+    np.testing.assert_array_equal(pixels(made.path), np.asarray(expected))
+
+
+@pytest.mark.parametrize(("wanted", "scale"), [({"scale": 7}, 7), ({"dpi": 300}, 60)])
+def test_a_plain_grid_is_enlarged_by_whole_pixels(
+    run: RunDirectory, wanted: dict[str, int], scale: int
+) -> None:
+    made = api.sample("tiny", grid=(1, 3), out="a.png", **wanted)
+    small = np.asarray(make_grid(drawn(run, range(3)), 3))
+    np.testing.assert_array_equal(pixels(made.path), small.repeat(scale, 0).repeat(scale, 1))
+    with Image.open(made.path) as picture:
+        if "dpi" in wanted:
+            assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+            assert 16 <= picture.width / 300 * 2.54 < 17
+        assert read_metadata(made.path)["run"] == "tiny"
+
+
+def blocks_of(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return a list that will hold the blocks which are drawn."""
+    seen: list[Any] = []
+    draw = export.draw_blocks
+
+    def record(blocks: Any, **options: Any) -> Any:
+        seen.extend(blocks)
+        return draw(blocks, **options)
+
+    monkeypatch.setattr(export, "draw_blocks", record)
+    return seen
+
+
+def test_words_say_which_seeds_and_classes(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = blocks_of(monkeypatch)
+    api.sample("tiny", seeds=[4, 0, 9], out="a.png", numbers=True)
+    api.sample("tiny", grid=(2, 3), out="b.png", labels=True)
+    api.sample("tiny", seeds=[4, 0, 9], grid=(1, 3), out="c.png", labels=True)
+    api.sample("tiny", grid=(2, 2), out="d.png", labels=True)
+    api.sample("tiny", interpolate=[(3, 4), (5, 6)], n=4, out="e.png", labels=True)
+    assert seen[0].notes == ["4", "0", "9"]
+    assert [block.columns_named for block in seen[1:4]] == [["0", "1", "2"], ["1", "0", "0"], []]
+    assert seen[4].rows_named == ["3 to 4", "5 to 6"]
+    assert (seen[4].images == pixels_of_ways(run)).all()
+
+
+def pixels_of_ways(run: RunDirectory) -> np.ndarray:
+    trained = sampling.load(run.path)
+    ways = [trained.interpolate(start, end, 4).numpy() for start, end in ((3, 4), (5, 6))]
+    return np.concatenate(ways)
+
+
+def test_real_images_beside_are_unseen_and_of_the_same_classes(
+    tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train_run(tiny_config({"data.holdout": 12}), Path("checkpoints/tiny")).run
+    seen = blocks_of(monkeypatch)
+    api.sample("tiny", seeds=[4, 0, 9, 5, 1, 2], out="a.png", with_real=True)
+    samples, real = seen
+    np.testing.assert_array_equal(samples.images, drawn(run, [4, 0, 9, 5, 1, 2]))
+    unseen = sampling.load(run.path).splits().unseen
+    assert unseen is not None
+    assert unseen.labels is not None
+    known = {
+        image.numpy().tobytes(): int(label)
+        for image, label in zip(unseen.images, unseen.labels, strict=True)
+    }
+    assert [known[image.tobytes()] for image in real.images] == [1, 0, 0, 2, 1, 2]
+    assert len({image.tobytes() for image in real.images}) == 6
+
+
+@pytest.mark.parametrize("numbers", [False, True])
+def test_the_nearest_training_image_stands_under_each(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch, numbers: bool
+) -> None:
+    seen = blocks_of(monkeypatch)
+    made = api.sample("tiny", n=5, with_nearest=True, numbers=numbers)
+    assert made.path.name == "seeds-0-4-with-nearest.png"
+    samples, tiles = drawn(run, range(5)), seen[0].images
+    np.testing.assert_array_equal(tiles[:, :, :8], samples)
+    train = sampling.load(run.path).splits().train.images.numpy()
+    for seed, sample in enumerate(samples):
+        distances = np.sqrt(((train / 255.0 - sample / 255.0) ** 2).sum((1, 2, 3)))
+        np.testing.assert_array_equal(tiles[seed, :, 10:], train[distances.argmin()])
+        number = f"{seed}: " if numbers else ""
+        assert seen[0].notes[seed] == f"{number}{distances.min():.2f}"
+
+
+def test_svg_holds_the_same_pixels_and_words(run: RunDirectory) -> None:
+    made = api.sample("tiny", n=3, out="a.svg", numbers=True, light=True, scale=9)
+    root = ElementTree.fromstring(made.path.read_text())
+    space = "{http://www.w3.org/2000/svg}"
+    assert [words.text for words in root.iter(f"{space}text")] == ["0", "1", "2"]
+    found = []
+    for image in root.iter(f"{space}image"):
+        assert image.attrib["width"] == "72"
+        content = base64.b64decode(image.attrib["href"].partition(",")[2])
+        found.append(np.asarray(Image.open(io.BytesIO(content))))
+    np.testing.assert_array_equal(np.stack(found), drawn(run, range(3))[:, 0])
+    assert "tiny" in (root.findtext(f"{space}desc") or "")
 
 
 # NPZ and IDX.
@@ -175,7 +286,17 @@ def test_many_samples_stream_in_bounded_memory(run: RunDirectory, suffix: str) -
         ({"interpolate": (0, 2**64)}, "seed 18446744073709551616 is out of range"),
         ({"digit": 3}, "tiny cannot draw --digit 3 on request; give --digit 0 to 2"),
         ({"digit": -1}, "cannot draw --digit -1"),
-        ({"out": "a.jpg"}, "--out a.jpg: samples are written as .png, .npz, .idx"),
+        ({"out": "a.jpg"}, "--out a.jpg: samples are written as .png, .svg, .npz, .idx"),
+        ({"out": "a.npz", "numbers": True}, "--numbers is for a picture"),
+        ({"out": "a.idx", "dpi": 300}, "--dpi is for a picture"),
+        ({"separate": True, "with_nearest": True}, "--with-nearest is for one picture"),
+        ({"interpolate": (1, 2), "numbers": True}, "most of an interpolation has none"),
+        ({"real": True, "with_real": True}, "leave --interpolate, --truncation and --with-real"),
+        ({"scale": 0}, "--scale 0 is out of range"),
+        ({"dpi": 3000}, "--dpi 3000 is out of range"),
+        ({"scale": 2, "dpi": 300}, "--scale and --dpi contradict each other"),
+        ({"scale": 900}, "the picture would be 28800x73800"),
+        ({"scale": 900, "light": True}, "8,192 pixels a side are the most"),
         ({"out": "a"}, "--out a: samples are written as"),
         ({"n": 10_001}, "a grid of 10,001 samples is too large to look at"),
         ({"interpolate": (1, 2), "separate": True}, "--separate takes seeds"),

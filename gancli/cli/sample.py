@@ -39,12 +39,30 @@ def sample(
         float, typer.Option(help="Below 1: safer and more alike; above: wilder.")
     ] = 1.0,
     interpolate: Annotated[
-        str | None, typer.Option(metavar="A,B", help="The way from seed A to seed B.")
+        list[str] | None,
+        typer.Option(
+            metavar="A,B", help="The way from seed A to seed B; a row each time it is given."
+        ),
     ] = None,
     real: Annotated[
         bool, typer.Option("--real", help="Real images that were not trained on instead.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Where to: .png, .npz or .idx.")] = None,
+    numbers: Annotated[bool, typer.Option("--numbers", help="The seed under each.")] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="Run, epoch, classes and ways in words.")
+    ] = False,
+    with_real: Annotated[
+        bool, typer.Option("--with-real", help="Real images beside, not trained on.")
+    ] = False,
+    with_nearest: Annotated[
+        bool, typer.Option("--with-nearest", help="The nearest training image under each.")
+    ] = False,
+    light: Annotated[bool, typer.Option("--light", help="Dark words on white paper.")] = False,
+    scale: Annotated[int | None, typer.Option(help="Picture pixels per image pixel.")] = None,
+    dpi: Annotated[
+        int | None, typer.Option(help="For print instead: dots per inch at 16 cm of width.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to: .png, .svg, .npz or .idx.")] = None,
     runs_dir: RunsDirOption = runs.DEFAULT_RUNS_DIR,
     device: DeviceOption = "auto",
     weights: WeightsOption = "last",
@@ -64,10 +82,17 @@ def sample(
         separate=separate,
         digit=digit,
         truncation=truncation,
-        interpolate=None
-        if interpolate is None
-        else parse_pair(interpolate, ",", "--interpolate", "two seeds: 3,8"),
+        interpolate=[
+            parse_pair(way, ",", "--interpolate", "two seeds: 3,8") for way in interpolate or ()
+        ],
         real=real,
+        numbers=numbers,
+        labels=labels,
+        with_real=with_real,
+        with_nearest=with_nearest,
+        light=light,
+        scale=scale,
+        dpi=dpi,
         out=out,
         runs_dir=runs_dir,
         device=device,

@@ -68,9 +68,17 @@ class Generator(_Network):
         self.sample_shape = sample_shape
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return float images [n, channels, size, size] in the data's range, or points [n, 2]."""
+        """Return float images [n, channels, size, size] in the data's range, or points [n, 2].
+
+        Args:
+            latents: [n, size].
+            labels: int64 [n]; or float32 [n, classes], the share of each class in a mixture.
+        """
         if self.embedding is not None:
-            latents = torch.cat([latents, self.embedding(labels)], dim=1)
+            assert labels is not None
+            mixed = labels.is_floating_point()
+            vectors = labels @ self.embedding.weight if mixed else self.embedding(labels)
+            latents = torch.cat([latents, vectors], dim=1)
         images = self.through_body(latents)
         return images.reshape(len(images), *self.sample_shape)
 

@@ -1,4 +1,4 @@
-"""How a film becomes a file: GIF, WebP and MP4, each a function that streams.
+"""How a film becomes a file: GIF, WebP, MP4 or a folder of PNGs, each a function that streams.
 
 The GIF and WebP files are put together here from pictures that Pillow encodes one by one, because
 Pillow itself would hold all of them in memory; MP4 goes through the ffmpeg of imageio-ffmpeg.
@@ -12,16 +12,17 @@ import shutil
 import struct
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageColor
 
 from gancli.errors import MissingPartError, StorageError
+from gancli.palette import DARK_PAPER
 
 TimedPictures = Iterable[tuple[Image.Image, int]]
 """Pictures of one size and mode (L or RGB), each with how many ticks of the format it stays."""
@@ -29,17 +30,30 @@ TimedPictures = Iterable[tuple[Image.Image, int]]
 GREY_LEVELS = 16
 """Of a GIF: a digit looks the same as with 256, and the file is much smaller."""
 COLOURS = 64
-"""Of each frame of a GIF."""
+"""Of each frame of a GIF in colour."""
+SHADES = 8
+"""Between the ground and each ink of a GIF that is grey but for some inks."""
 
 
-def write_gif(file: BinaryIO, pictures: TimedPictures, size: tuple[int, int]) -> None:
-    """Write a GIF that loops, a tick being 1/100 s; pixels that stay are left transparent."""
+def write_gif(
+    file: BinaryIO, pictures: TimedPictures, size: tuple[int, int], inks: Sequence[str] | None
+) -> None:
+    """Write a GIF that loops, a tick being 1/100 s; pixels that stay are left transparent.
+
+    Args:
+        file: where to.
+        pictures: of mode L or RGB.
+        size: width and height of the pictures.
+        inks: of pictures in RGB that are grey but for these colours, which they show exactly;
+            None for pictures of any colours, each of which gets a palette of its own.
+    """
+    known = None if inks is None else _palette_of(inks)
     file.write(b"GIF89a" + struct.pack("<HHBBB", *size, 0x70, 0, 0))
     file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
     before: npt.NDArray[np.uint8] | None = None
     palette_before = b""
     for picture, delay in pictures:
-        pixels, palette = _index_colours(picture)
+        pixels, palette = _index_colours(picture, known)
         clear = len(palette) // 3
         same = before is not None and palette == palette_before
         drawn = np.where(pixels == before, np.uint8(clear), pixels) if same else pixels
@@ -53,13 +67,29 @@ def write_gif(file: BinaryIO, pictures: TimedPictures, size: tuple[int, int]) ->
     file.write(b"\x3b")
 
 
-def _index_colours(picture: Image.Image) -> tuple[npt.NDArray[np.uint8], bytes]:
+def _palette_of(inks: Sequence[str]) -> Image.Image:
+    """Return a picture with the palette of greys, and of shades from the ground to each ink."""
+    greys = np.linspace(0, 255, GREY_LEVELS)[:, None].repeat(3, axis=1)
+    ground = np.array(ImageColor.getrgb(DARK_PAPER))
+    shares = np.linspace(0, 1, SHADES + 1)[1:, None]
+    ramps = [ground + shares * (np.array(ImageColor.getrgb(ink)) - ground) for ink in inks]
+    picture = Image.new("P", (1, 1))
+    picture.putpalette(np.concatenate([greys, *ramps]).round().astype(np.uint8).tobytes())
+    return picture
+
+
+def _index_colours(
+    picture: Image.Image, known: Image.Image | None
+) -> tuple[npt.NDArray[np.uint8], bytes]:
     """Return uint8 [h, w] indices into a palette, and the palette (red, green, blue bytes)."""
     if picture.mode == "L":
         levels = np.linspace(0, 255, GREY_LEVELS)
         nearest = np.round(np.arange(256) / 255 * (GREY_LEVELS - 1)).astype(np.uint8)
         return nearest[np.asarray(picture)], np.repeat(levels.round().astype(np.uint8), 3).tobytes()
-    indexed = picture.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    if known is None:
+        indexed = picture.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    else:
+        indexed = picture.quantize(palette=known, dither=Image.Dither.NONE)
     palette = bytes(indexed.getpalette() or ())
     return np.asarray(indexed), palette
 
@@ -93,6 +123,12 @@ def write_webp(file: BinaryIO, pictures: TimedPictures, size: tuple[int, int]) -
     length = file.tell()
     file.seek(4)
     file.write(struct.pack("<I", length - 8))
+
+
+def write_folder(folder: Path, pictures: TimedPictures) -> None:
+    """Write each picture once, as ``00000.png`` and so on, into a folder that is there."""
+    for number, (picture, _) in enumerate(pictures):
+        picture.save(folder / f"{number:05d}.png")
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

@@ -13,6 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from gancli.errors import DataError
 from gancli.files import write_bytes
+from gancli.pictures.layout import Table, enlarge
 
 Images = npt.NDArray[np.uint8]
 """uint8 [n, c, h, w], 0 to 255; c is 1 (grey) or 3 (red, green, blue)."""
@@ -21,7 +22,11 @@ BACKGROUND = 40
 """The grey between the tiles: dark, yet apart from the black that digits stand on."""
 
 
-def make_grid(images: Images, columns: int, margin: int = 2) -> Image.Image:
+TILE_GAP = 2
+"""Pixels around and between tiles unless told otherwise, as in every frame."""
+
+
+def make_grid(images: Images, columns: int, margin: int = TILE_GAP) -> Image.Image:
     """Lay images out row by row, with a margin around and between them.
 
     Args:
@@ -39,17 +44,15 @@ def make_grid(images: Images, columns: int, margin: int = 2) -> Image.Image:
     if columns < 1:
         raise ValueError(f"a grid needs at least 1 column, not {columns}")
     count, channels, height, width = images.shape
-    rows = math.ceil(count / columns)
-    shape = (rows * (height + margin) + margin, columns * (width + margin) + margin, channels)
-    sheet = np.full(shape, BACKGROUND, np.uint8)
+    table = Table(count, columns, (width, height), gap=margin, edge=margin)
+    sheet = np.full((*table.size[::-1], channels), BACKGROUND, np.uint8)
     for index, tile in enumerate(images):
-        row, column = divmod(index, columns)
-        top, left = margin + row * (height + margin), margin + column * (width + margin)
+        left, top = table.corner(index)
         sheet[top : top + height, left : left + width] = tile.transpose(1, 2, 0)
     return to_picture(sheet)
 
 
-def split_grid(picture: Image.Image, side: int, margin: int = 2) -> Images:
+def split_grid(picture: Image.Image, side: int, margin: int = TILE_GAP) -> Images:
     """Return the square tiles of a grid: the inverse of :func:`make_grid`.
 
     Args:
@@ -82,16 +85,13 @@ def default_columns(count: int) -> int:
     return max(1, math.ceil(math.sqrt(count)))
 
 
-def enlarge(picture: Image.Image, scale: int) -> Image.Image:
-    """Return the picture with every pixel drawn as a ``scale`` x ``scale`` block."""
-    if scale == 1:
-        return picture
-    size = (picture.width * scale, picture.height * scale)
-    return picture.resize(size, Image.Resampling.NEAREST)
-
-
 def save_png(
-    image: Image.Image, path: Path, metadata: Mapping[str, str], *, scale: int = 1
+    image: Image.Image,
+    path: Path,
+    metadata: Mapping[str, str],
+    *,
+    scale: int = 1,
+    dpi: float | None = None,
 ) -> None:
     """Write a PNG atomically, with the metadata as text chunks.
 
@@ -100,6 +100,7 @@ def save_png(
         path: the file to write or replace.
         metadata: keys of 1 to 79 Latin characters to any text.
         scale: draw every pixel as a block of this many pixels a side.
+        dpi: how many pixels are an inch where it is printed; None for no word on it.
 
     Raises:
         StorageError: the file cannot be written.
@@ -109,7 +110,8 @@ def save_png(
         # File names that are not UTF-8 hold lone surrogates, which no PNG can.
         chunks.add_text(key, value.encode("utf-8", "replace").decode())
     buffer = io.BytesIO()
-    enlarge(image, scale).save(buffer, "PNG", pnginfo=chunks, optimize=True)
+    printed = {} if dpi is None else {"dpi": (dpi, dpi)}
+    enlarge(image, scale).save(buffer, "PNG", pnginfo=chunks, optimize=True, **printed)
     write_bytes(path, buffer.getbuffer())
 
 

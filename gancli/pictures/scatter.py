@@ -6,14 +6,15 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
+
+from gancli.palette import SKY, VERMILLION
 
 Points = npt.NDArray[np.float32]
 """float32 [n, 2], x to the right and y upwards."""
 
 GROUND = (24, 26, 30)
-TARGET = (213, 94, 0)
-POINT = (86, 180, 233)
+TARGET, POINT = ImageColor.getrgb(VERMILLION), ImageColor.getrgb(SKY)
 SIDE = 480
 _FINER = 2
 

@@ -10,7 +10,8 @@ import math
 import numpy as np
 from PIL import Image
 
-from gancli.pictures.grid import Images, check_images, enlarge, to_picture
+from gancli.pictures.grid import Images, check_images, to_picture
+from gancli.pictures.layout import enlarge
 
 RGB = tuple[int, int, int]
 Cell = tuple[RGB, RGB]

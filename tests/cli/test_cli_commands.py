@@ -547,6 +547,60 @@ class TestAnimate:
         (frames / "epoch-00000.png").unlink()
         assert "frames" in refused(3, "animate", "--out", "x.gif")
 
+    def test_films_of_other_kinds(self, lab: Lab) -> None:
+        run = lab.copy(lab.conditional, Path("checkpoints"))
+        short = ["--seconds", 0.3, "--scale", 1]
+        for kind in ("walk", "truncation", "morph"):
+            done = made("animate", "a", f"--{kind}", *short, "--json")
+            assert done.json["kind"] == kind
+            assert [film["frames"] for film in done.json["films"]] == [6, 6]
+            assert (run / "films" / f"{kind}.gif").exists()
+            assert done.next[1:] == ["sample", "a"]
+        words = ["animate", "a", "--out", "film", "--out", "x.gif", "--poster", "p.png", "--losses"]
+        done = made(*words, "--smooth", 1)
+        assert done.stdout == "p.png\nfilm\nx.gif\n"
+        assert len(list(Path("film").iterdir())) == 2 * 6 - 1
+        assert all(path.stat().st_size for path in (Path("p.png"), Path("x.gif")))
+
+    def test_runs_side_by_side(self, lab: Lab) -> None:
+        for number, source in enumerate((lab.finished, lab.conditional)):
+            lab.copy(source, Path("checkpoints")).rename(f"checkpoints/run-{number}")
+        (Path("checkpoints/run-1/frames") / "epoch-00006.png").unlink()
+        done = made("animate", "run-0", "run-1", "--out", "x.webp", "--json")
+        assert done.json["runs"] == ["run-0", "run-1"]
+        assert "1 frames of run-1 are missing" in done.stderr
+        assert done.json["films"][0]["frames"] == 6
+
+    def test_ten_digits(self, lab: Lab) -> None:
+        assert "train --digit 0-9" in refused(4, "animate", "a", "--digits")
+        for digit in range(10):
+            shutil.copytree(lab.finished, f"checkpoints/a-digit-{digit}")
+        done = made("animate", "a", "--digits", "--out", "x.webp", "--json")
+        assert done.json["runs"] == [f"a-digit-{digit}" for digit in range(10)]
+        assert refused(2, "animate", "a", "b", "--digits")
+
+    @pytest.mark.parametrize(
+        ("words", "code", "fix"),
+        [
+            ("--walk --morph", 2, "--walk and --morph are two films"),
+            ("--morph", 2, "train one without --digit"),
+            ("--grid 3", 2, "rows x columns"),
+            ("--poster p.gif", 2, ".png"),
+            ("--poster no/p.png", 7, "no/p.png"),
+            ("--out no/film", 7, "no/film"),
+            ("--smooth 40", 2, "--smooth"),
+            ("--walk --smooth 2", 2, "leave it out with --walk"),
+            ("--walk --out fifo.gif", 7, "not a regular file"),
+        ],
+    )
+    def test_what_cannot_be_leaves_nothing(self, lab: Lab, words: str, code: int, fix: str) -> None:
+        run = lab.copy(lab.finished, Path("checkpoints"))
+        if "fifo" in words:
+            os.mkfifo("fifo.gif")
+        before = files_below(run)
+        assert fix in refused(code, "animate", *words.split())
+        assert files_below(Path()).keys() == {str(run / name) for name in before}
+
 
 class TestEvaluate:
     def test_every_figure_stands_beside_that_of_real_images(self, lab: Lab) -> None:
@@ -589,9 +643,14 @@ class TestEvaluate:
         with Image.open(path) as picture:
             pixels, about = np.asarray(picture), dict(picture.text)
         scale = picture.width // 122
-        margin = 2 * scale
-        top = np.flatnonzero((pixels == 40).all(axis=1))[0]  # the rim of the first band
-        first = pixels[top + margin :: scale, margin::scale]
+        wanted = fakes[fake].repeat(scale, 0).repeat(scale, 1)
+        here = slice(2 * scale, 10 * scale)
+        top = next(
+            row
+            for row in range(len(pixels))
+            if np.array_equal(pixels[row : row + 8 * scale, here], wanted)
+        )
+        first = pixels[top::scale, 2 * scale :: scale]
         assert np.array_equal(first[:8, :8], fakes[fake])
         assert np.array_equal(first[10:18, :8], train[learned])
         assert (about["run"], about["step"]) == ("a", "60")

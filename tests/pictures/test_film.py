@@ -3,25 +3,37 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import struct
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from gancli import data
 from gancli.errors import ConfigError, DataError, MissingPartError, StorageError
-from gancli.pictures.film import Film, write_film
+from gancli.palette import SKY, VERMILLION
+from gancli.pictures import film as films
+from gancli.pictures.film import Film, scene_of
 from gancli.pictures.frames import Frame, frame_path, list_frames, read_frame
 from gancli.pictures.grid import make_grid, save_png
+from gancli.pictures.strip import Curve, Strip
 
 MakeFrames = Callable[..., list[Frame]]
 SUFFIXES = (".gif", ".webp", ".mp4")
+
+
+def write_film(
+    frames: list[Frame], target: Path, *, captions: Sequence[str] | None = None, **wanted: Any
+) -> Film:
+    scene = scene_of(frames, [[words] for words in captions or ()])
+    return films.write_film([scene], target, **wanted)
 
 
 def pillow_frames(path: Path) -> tuple[list[np.ndarray], list[int]]:
@@ -221,6 +233,72 @@ def test_mp4_plays_exactly_as_long_as_it_says(
     assert float(duration[1]) == pytest.approx(film.seconds, abs=0.011)
 
 
+def mp4_seconds(path: Path) -> tuple[float, int]:
+    """Read from an MP4's own tables, without ffmpeg, how long it plays and how many frames it has.
+
+    ISO/IEC 14496-12: boxes of length, name and content; ``mdhd`` has the clock, ``stts`` the table
+    of counts and durations.
+    """
+
+    def boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+        while content:
+            length = struct.unpack(">I", content[:4])[0]
+            yield content[4:8], content[8:length]
+            content = content[length:]
+
+    def find(content: bytes, *names: bytes) -> bytes:
+        for name in names:
+            content = dict(boxes(content))[name]
+        return content
+
+    media = find(path.read_bytes(), b"moov", b"trak", b"mdia")
+    clock, _ = struct.unpack(">II", find(media, b"mdhd")[12:20])
+    table = find(media, b"minf", b"stbl", b"stts")[8:]
+    runs = list(struct.iter_unpack(">II", table))
+    return sum(count * each for count, each in runs) / clock, sum(count for count, _ in runs)
+
+
+def webp_delays(path: Path) -> list[int]:
+    """Read from a WebP's own chunks, without Pillow, how many milliseconds each frame stays."""
+    content, delays = path.read_bytes()[12:], []
+    while content:
+        length = struct.unpack("<I", content[4:8])[0]
+        if content[:4] == b"ANMF":
+            delays.append(int.from_bytes(content[8 + 12 : 8 + 15], "little"))
+        content = content[8 + length + length % 2 :]
+    return delays
+
+
+@pytest.mark.parametrize(
+    ("fps", "smooth", "hold"), [(10, 0, 1.5), (10, 3, 0.5), (7, 2, 0), (3, 5, 1)]
+)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_other_decoders_find_the_same_duration(
+    tmp_path: Path, make_frames: MakeFrames, suffix: str, fps: float, smooth: int, hold: float
+) -> None:
+    wanted = {"fps": fps, "smooth": smooth, "hold_seconds": hold}
+    film = write_film(make_frames(6, side=4), tmp_path / f"a{suffix}", **wanted)
+    assert film.frames == 5 * (smooth + 1) + 1
+    tick = {".gif": 0.01, ".webp": 0.001, ".mp4": 1 / (fps * (smooth + 1))}[suffix]
+    assert film.seconds == pytest.approx(6 / fps + hold, abs=tick)
+    if suffix == ".mp4":
+        seconds, frames = mp4_seconds(film.path)
+        assert seconds == pytest.approx(film.seconds, abs=1e-6)
+        assert frames == round(film.seconds * fps * (smooth + 1))
+    elif suffix == ".gif":
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-i", str(film.path)]
+        command += ["-fps_mode", "passthrough", "-enc_time_base", "1/100", "-f", "framecrc", "-"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        rows = [line.split(",") for line in said.splitlines() if not line.startswith("#")]
+        assert len(rows) == film.frames
+        last = 100 * film.seconds - float(rows[-1][1])  # what follows the start of the last
+        assert last == pytest.approx(100 * (1 / fps + hold), abs=1)
+    else:
+        delays = webp_delays(film.path)
+        assert len(delays) == film.frames
+        assert sum(delays) == pytest.approx(1000 * film.seconds)
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_still_is_a_film_of_the_right_length(
     tmp_path: Path, make_frames: MakeFrames, suffix: str
@@ -253,6 +331,116 @@ def test_progress_counts_every_frame(tmp_path: Path, make_frames: MakeFrames) ->
     seen: list[tuple[int, int]] = []
     write_film(make_frames(3), tmp_path / "a.gif", on_progress=lambda a, b: seen.append((a, b)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+# Between the frames, side by side, and in folders
+
+
+def test_frames_fade_into_each_other(tmp_path: Path) -> None:
+    for epoch, level in enumerate((0, 200, 100)):
+        grey = np.full((1, 1, 4, 4), level, np.uint8)
+        save_png(make_grid(grey, 1, margin=0), frame_path(tmp_path, epoch), {})
+    write_film(list_frames(tmp_path), tmp_path / "a.webp", smooth=3, fps=5)
+    shown, delays = pillow_frames(tmp_path / "a.webp")
+    levels = [int(picture[0, 0, 0]) for picture in shown]
+    assert levels == [0, 50, 100, 150, 200, 175, 150, 125, 100]
+    assert delays == [50] * 8 + [2200]
+
+
+def test_captions_change_with_their_frame_and_do_not_fade(
+    tmp_path: Path, make_frames: MakeFrames
+) -> None:
+    frames = make_frames(3, side=20, equal=True)
+    write_film(frames, tmp_path / "a.webp", smooth=2, scale=3, captions=["one", "two", "three"])
+    strips = [picture[138:].tobytes() for picture in pillow_frames(tmp_path / "a.webp")[0]]
+    assert len({strips[0], strips[3], strips[6]}) == 3
+    assert strips[0] == strips[1] == strips[2]
+    assert strips[3] == strips[4] == strips[5]
+
+
+def test_scenes_stand_side_by_side_under_their_titles(
+    tmp_path: Path, make_frames: MakeFrames
+) -> None:
+    frames = make_frames(3, side=10)
+    scenes = [scene_of(frames[::step], title=word) for step, word in ((1, "up"), (-1, "down"))]
+    film = films.write_film(scenes, tmp_path / "a.webp", scale=4)
+    assert film.width > 2 * 26 * 4
+    for picture, first, second in zip(
+        pillow_frames(film.path)[0], frames, reversed(frames), strict=True
+    ):
+        for frame, columns in ((first, slice(0, film.width // 2)), (second, slice(None))):
+            assert contains(picture[:, columns], pixels(frame, 4))
+        assert contains(picture[:, film.width // 2 :], pixels(second, 4))
+
+
+def contains(picture: np.ndarray, part: np.ndarray) -> bool:
+    """Tell whether a part stands somewhere in a picture."""
+    height, width = part.shape[:2]
+    return any(
+        (picture[top : top + height, left : left + width] == part).all()
+        for top in range(len(picture) - height + 1)
+        for left in range(picture.shape[1] - width + 1)
+        if (picture[top + 8, left + 8 : left + 40] == part[8, 8:40]).all()
+    )
+
+
+def test_scenes_must_be_equally_long(tmp_path: Path, make_frames: MakeFrames) -> None:
+    frames = make_frames(3)
+    with pytest.raises(ValueError, match="2 pictures beside one of 3"):
+        films.write_film([scene_of(frames), scene_of(frames[:2])], tmp_path / "a.gif")
+
+
+def test_a_folder_has_a_png_for_each_picture(tmp_path: Path, make_frames: MakeFrames) -> None:
+    frames = make_frames(3)
+    film = write_film(frames, tmp_path / "film", scale=3, smooth=1, fps=10)
+    paths = sorted(film.path.iterdir())
+    assert [path.name for path in paths] == [f"{number:05d}.png" for number in range(5)]
+    assert (film.frames, film.seconds) == (5, 0.25)
+    assert film.bytes == sum(path.stat().st_size for path in paths)
+    for frame, path in zip(frames, paths[::2], strict=True):
+        assert (np.asarray(read_frame(path).convert("RGB")) == pixels(frame, 3)).all()
+    write_film(frames[:2], tmp_path / "film")  # takes the place of the one before
+    assert len(list(film.path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("fault", ["foreign", "file", "parent", "truncated"])
+def test_a_folder_that_cannot_be_is_left_as_it_was(
+    tmp_path: Path, make_frames: MakeFrames, fault: str
+) -> None:
+    frames, target = make_frames(3), tmp_path / "film"
+    if fault == "file":
+        target.write_text("mine")
+    elif fault == "parent":
+        target = tmp_path / "missing" / "film"
+    else:
+        target.mkdir()
+        name = "thesis.doc" if fault == "foreign" else "00000.png"
+        (target / name).write_text("mine")
+    if fault == "truncated":
+        frames[2].path.write_bytes(frames[2].path.read_bytes()[:90])
+    before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
+    with pytest.raises(DataError if fault == "truncated" else StorageError) as caught:
+        write_film(frames, target)
+    named = {"foreign": "thesis.doc", "truncated": "epoch-00002.png"}.get(fault, str(target))
+    assert named in str(caught.value)
+    assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
+
+
+def test_a_grey_film_with_curves_keeps_its_greys_and_shows_their_inks(
+    tmp_path: Path, make_frames: MakeFrames
+) -> None:
+    frames = make_frames(4, side=40)
+    curves = [Curve("G", SKY, [1, 2, 1, 2]), Curve("D", VERMILLION, [2, 1, 2, 1])]
+    marks = [0.0, 0.3, 0.6, 1.0]
+    scene = scene_of(frames, strip=Strip(marks, curves, marks))
+    films.write_film([scene], tmp_path / "a.gif", scale=5)
+    shown = ffmpeg_frames(tmp_path / "a.gif")
+    for frame, picture in zip(frames, shown, strict=True):
+        side = 86 * 5
+        assert np.abs(picture[:side].astype(int) - pixels(frame, 5)).max() <= 12
+        assert (picture[:side].max(2) == picture[:side].min(2)).all()  # no tinge of an ink
+    for ink in (SKY, VERMILLION):
+        assert (np.abs(shown[3][430:].astype(int) - ImageColor.getrgb(ink)).sum(2) < 12).any()
 
 
 # How large it is
@@ -314,12 +502,12 @@ def test_resident_memory_of_a_long_film_stays_flat(tmp_path: Path, make_frames: 
     program = """
 import resource, sys
 from pathlib import Path
-from gancli.pictures.film import write_film
+from gancli.pictures.film import scene_of, write_film
 from gancli.pictures.frames import list_frames
 frames = list_frames(Path(sys.argv[1]))
 def peak(count):
     for suffix in (".gif", ".webp"):
-        write_film(frames * count, Path(sys.argv[2]) / f"a{suffix}", scale=8, fps=50)
+        write_film([scene_of(frames * count)], Path(sys.argv[2]) / f"a{suffix}", scale=8, fps=50)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 print(peak(3), peak(200))
 """
@@ -358,7 +546,7 @@ def test_an_impossible_scale_names_option_and_range(
         write_film(make_frames(2), tmp_path / "a.gif", scale=scale)
 
 
-@pytest.mark.parametrize("name", ["film.avi", "film", "film.png"])
+@pytest.mark.parametrize("name", ["film.avi", "film.png", "film.gif.part"])
 def test_another_format_lists_those_that_work(
     tmp_path: Path, make_frames: MakeFrames, name: str
 ) -> None:

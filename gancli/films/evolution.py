@@ -1,0 +1,168 @@
+"""How the same latents grew into images: scenes of the frames that trainings left."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from gancli.errors import CheckpointError, ConfigError
+from gancli.palette import DARK_GENERATOR, DISCRIMINATOR
+from gancli.pictures.film import Scene, scene_of
+from gancli.pictures.frames import Frame, list_frames
+from gancli.pictures.grid import TILE_GAP
+from gancli.pictures.layout import Size, Table
+from gancli.pictures.strip import Curve, Strip
+from gancli.runs import RunDirectory
+
+_FEW_RUNS = 4
+_MOST_VALUES = 1_000  # more than a strip has pixels for
+_ROUNDING = 5e-4  # of epochs in the names of frames
+
+
+def frames_of(runs: Sequence[RunDirectory]) -> list[list[Frame]]:
+    """Return equally many frames of each run, to be shown at the same time.
+
+    Runs of different lengths are brought together by the share of their training that is done, so
+    that all move from start to end: the run with the most frames sets the pace, and beside each of
+    its frames stands the last of the others that is not ahead of it. Where all are equally long,
+    that is the same epoch.
+
+    Raises:
+        DataError: a run has no frames.
+    """
+    listed = [list_frames(run.frames) for run in runs]
+    leader = max(listed, key=len)
+    return [_in_step(frames, leader) for frames in listed]
+
+
+def _in_step(frames: Sequence[Frame], leader: Sequence[Frame]) -> list[Frame]:
+    shares, pace = _shares(frames), _shares(leader)
+    # As much is forgiven as rounding in the names of two runs amounts to.
+    slack = sum(_ROUNDING / max(one[-1].epoch, _ROUNDING) for one in (frames, leader))
+    return [frames[max(bisect.bisect_right(shares, at + slack) - 1, 0)] for at in pace]
+
+
+def _shares(frames: Sequence[Frame]) -> list[float]:
+    return [frame.epoch / (frames[-1].epoch or 1.0) for frame in frames]
+
+
+def scenes(
+    runs: Sequence[RunDirectory],
+    shown: Sequence[Sequence[Frame]],
+    *,
+    caption: bool,
+    losses: bool,
+    grid: Size | None,
+) -> list[Scene]:
+    """Return a scene a run.
+
+    Args:
+        runs: one or more.
+        shown: of each, the frames as :func:`frames_of` returns them.
+        caption: write the epoch, the losses and the quality under each.
+        losses: draw the course of both losses under each.
+        grid: rows and columns that are shown of each frame; None for all, or for few where there
+            are several runs.
+
+    Raises:
+        CheckpointError: a log is damaged, or has no line to draw losses from.
+        ConfigError: a grid of points.
+        DataError: a first frame is damaged.
+    """
+    if grid is not None:
+        for run in runs:
+            if run.read_config().data.is_points:
+                raise ConfigError(f"--grid is of images, and {run.name} draws points; leave it out")
+    shown_grid = grid or (_small_grid(runs) if len(runs) > 1 else None)
+    return [
+        scene_of(
+            frames,
+            _captions(run, frames, alone=len(runs) == 1, losses=losses) if caption else (),
+            cut=_cut(run, shown_grid),
+            strip=_strip(run, frames) if losses else None,
+        )
+        for run, frames in zip(runs, shown, strict=True)
+    ]
+
+
+def _small_grid(runs: Sequence[RunDirectory]) -> Size:
+    """Return the rows and columns that several runs show: few images, and large ones."""
+    rows, columns = (3, 3) if len(runs) > _FEW_RUNS else (4, 4)
+    configs = [run.read_config() for run in runs]
+    if all(config.data.conditional is True for config in configs):
+        columns = max(int(config.record.frame_columns) for config in configs)  # one a class
+    return rows, columns
+
+
+def _cut(run: RunDirectory, grid: Size | None) -> Size | None:
+    """Return how many pixels of each frame are shown; None for all of them."""
+    data = run.read_config().data
+    if grid is None or data.is_points:
+        return None
+    rows, columns = grid
+    side = (data.image_size, data.image_size)
+    return Table(rows * columns, columns, side, gap=TILE_GAP, edge=TILE_GAP).size
+
+
+def _captions(
+    run: RunDirectory, frames: Sequence[Frame], *, alone: bool, losses: bool
+) -> list[list[str]]:
+    """Return the words under each frame: run, epoch, and what was logged last before it."""
+    log, scores = run.read_log(), run.read_quality()
+    log_epochs = [record["epoch"] for record in log]
+    score_epochs = [record["epoch"] for record in scores]
+    captions, before = [], -1.0
+    for frame in frames:
+        words = [run.name] if alone else []
+        words.append(f"epoch {frame.epoch:g}")
+        logged = bisect.bisect_right(log_epochs, frame.epoch + _ROUNDING)
+        if logged and not losses:
+            record = log[logged - 1]
+            g_words, d_words = ("loss of G", "of D") if alone else ("G", "D")
+            words += [f"{g_words} {record['g_loss']:.2f}", f"{d_words} {record['d_loss']:.2f}"]
+        scored = bisect.bisect_right(score_epochs, frame.epoch + _ROUNDING)
+        if scored:
+            words.append(_score_words(scores[scored - 1], before, frame.epoch))
+        before = frame.epoch
+        captions.append(words)
+    return captions
+
+
+def _score_words(record: dict[str, Any], since: float, epoch: float) -> str:
+    """Spell a score; one from before the frame before this one says of which epoch it is."""
+    value = record["score"]
+    words = f"score {value:,.0f}" if value >= 100 else f"score {value:.3g}"
+    fresh = since < record["epoch"] <= epoch + _ROUNDING
+    return words if fresh else f"{words} (epoch {round(record['epoch'], 3):g})"
+
+
+def _strip(run: RunDirectory, frames: Sequence[Frame]) -> Strip:
+    log = run.read_log()
+    if not log:
+        raise CheckpointError(
+            f"{run.path} has no line in its log, so it has no losses to draw yet; train it "
+            f"further: gancli train --resume {run.name}"
+        )
+    every = math.ceil(len(log) / _MOST_VALUES)
+    kept = [*log[:-1:every], log[-1]]
+    end = max(frames[-1].epoch, log[-1]["epoch"]) or 1.0
+    return Strip(
+        [record["epoch"] / end for record in kept],
+        (
+            Curve("G", DARK_GENERATOR, [record["g_loss"] for record in kept]),
+            Curve("D", DISCRIMINATOR, [record["d_loss"] for record in kept]),
+        ),
+        [min(frame.epoch + _ROUNDING, end) / end for frame in frames],
+    )
+
+
+def best_frame(run: RunDirectory) -> int | None:
+    """Return the number of the frame nearest to a run's best score; None without scores."""
+    scores = run.read_quality()
+    if not scores:
+        return None
+    epoch = min(scores, key=lambda record: record["score"])["epoch"]
+    frames = list_frames(run.frames)
+    return min(range(len(frames)), key=lambda index: abs(frames[index].epoch - epoch))
