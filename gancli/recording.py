@@ -204,8 +204,8 @@ class Recorder:
             checkpoints.check_finite(tensors, path)
         except CheckpointError as error:
             raise TrainingError(
-                f"weights are no longer finite at step {state.step}: training diverged. The "
-                "checkpoint before is kept; lower the learning rates or add a penalty "
+                f"weights or figures are no longer finite at step {state.step}: training diverged. "
+                "The checkpoint before is kept; lower the learning rates or add a penalty "
                 "(--set loss.r1=1 --set loss.r2=1)"
             ) from error
         checkpoints.save(self._checkpoint(path, "state", state, tensors))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from gancli.sampling import from_pixels
 from gancli.training.distributed import Team
 from gancli.training.plan import Plan
 from gancli.training.state import FIGURES, STEP_FIGURES, TrainState, derived_seed
-from gancli.training.step import train_step
+from gancli.training.step import diverged, train_step
 
 # Before every log line a step looks closer, and every so many steps where lines are rarer than
 # that: so it costs under 2 % of the time of all.
@@ -84,11 +85,12 @@ def train(
         state.sums[: len(figures)] += figures
         state.sums[-2] += 1
         state.sums[-1] += look
+        line = _log_line(state, plan) if logs else None  # an accelerator is waited for here
         step_seconds += time.perf_counter() - started
 
         # Write down what falls due, the checkpoint last: it vouches for all before it.
-        if logs:
-            hooks.log(_log_line(state, plan))
+        if line is not None:
+            hooks.log(line)
         if plan.due(state.step, plan.frame_steps):
             hooks.frame(state)
         if plan.due(state.step, plan.keep_steps):
@@ -134,6 +136,9 @@ def _log_line(state: TrainState, plan: Plan) -> dict[str, Any]:
     A line holds nothing that depends on the clock, so that equal runs write equal logs.
     """
     *sums, steps, looks = state.sums.tolist()
+    for name, total in zip(FIGURES, sums, strict=True):
+        if name in ("d_gradient_norm", "g_gradient_norm") and math.isnan(total):
+            raise diverged(f"{name} since the line of the log before", total, state.step)
     state.sums.zero_()
     counts = [steps if name in STEP_FIGURES else looks for name in FIGURES]
     return {

@@ -29,6 +29,8 @@ MOMENTS = {
     "rmsprop": ("square_avg", "step"),
     "adam": ("exp_avg", "exp_avg_sq", "step"),
 }
+# Of these, torch's fused kernels look themselves at what says that a step is to be skipped.
+_SKIPPING = ("sgd", "momentum", "nesterov", "adam")
 _EPSILON = {"adagrad": 1e-10, "adadelta": 1e-6, "rmsprop": 1e-8, "adam": 1e-8}
 _FORGETTING = {"adadelta": 0.9, "rmsprop": 0.99}
 
@@ -46,10 +48,12 @@ class Optimizer:
         weights: the same.
         moments: for each of :data:`MOMENTS` a tensor a weight: float32, as the weight or, of
             ``step``, [].
+        can_skip: whether :meth:`step` takes ``skip``.
     """
 
     def __init__(self, network: nn.Module, config: OptimizerConfig) -> None:
         self.config, self.lr = config, config.lr
+        self.can_skip = config.name in _SKIPPING
         self.names = [name for name, _ in network.named_parameters()]
         self.weights = list(network.parameters())
         self.moments: dict[str, list[Tensor]] = {
@@ -62,16 +66,25 @@ class Optimizer:
             weight.grad = None
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Move every weight that has a gradient by one step."""
+    def step(self, skip: Tensor | None = None) -> None:
+        """Move every weight that has a gradient by one step.
+
+        Args:
+            skip: float32 [] where the weights are: all stays as it is where it is 1, and the host
+                need not know.
+        """
         having = [n for n, weight in enumerate(self.weights) if weight.grad is not None]
         weights: list[Tensor] = [self.weights[n] for n in having]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         moments = {key: [row[n] for n in having] for key, row in self.moments.items()}
-        self._move(weights, gradients, moments)
+        self._move(weights, gradients, moments, skip)
 
     def _move(
-        self, weights: list[Tensor], gradients: list[Tensor], moments: dict[str, list[Tensor]]
+        self,
+        weights: list[Tensor],
+        gradients: list[Tensor],
+        moments: dict[str, list[Tensor]],
+        skip: Tensor | None,
     ) -> None:
         config = self.config
         rule, decay = config.name, config.weight_decay
@@ -85,6 +98,7 @@ class Optimizer:
                 [],
                 moments["step"],
                 fused=True,
+                found_inf=skip,
                 amsgrad=False,
                 beta1=config.beta1,
                 beta2=config.beta2,
@@ -133,6 +147,7 @@ class Optimizer:
                 gradients,
                 list(buffers),
                 fused=True,
+                found_inf=skip,
                 momentum=0.0 if rule == "sgd" else config.momentum,
                 dampening=0.0,
                 nesterov=rule == "nesterov",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tiny import TinyConfig
 from torch import Tensor
 
-from gancli import api, recipes, session
+from gancli import api, preparing, recipes
 from gancli.config import RunConfig
 from gancli.errors import TrainingError
 from gancli.losses import LOSSES, cross_entropy
@@ -226,11 +226,11 @@ def test_twenty_steps_of_a_recipe_are_those_of_autograd(recipe: str, precision: 
 def test_twenty_steps_of_any_config_are_those_of_autograd(
     tiny_config: TinyConfig, changes: dict[str, Any]
 ) -> None:
-    assert_trained_alike(session.resolve(tiny_config({**DENSE, **changes}), classes=3))
+    assert_trained_alike(preparing.resolve(tiny_config({**DENSE, **changes}), classes=3))
 
 
 def test_a_loss_that_is_no_number_leaves_all_weights(tiny_config: TinyConfig) -> None:
-    config = session.resolve(tiny_config(DENSE), classes=3)
+    config = preparing.resolve(tiny_config(DENSE), classes=3)
     state, _ = both_ways(config)
     before = copy.deepcopy(
         [state.generator.state_dict(), state.discriminator.state_dict()],
@@ -268,9 +268,9 @@ def test_a_loss_that_is_no_number_leaves_all_weights(tiny_config: TinyConfig) ->
     ids=str,
 )
 def test_what_needs_autograd_keeps_it(tiny_config: TinyConfig, changes: dict[str, Any]) -> None:
-    plain = session.resolve(tiny_config(DENSE), classes=3)
+    plain = preparing.resolve(tiny_config(DENSE), classes=3)
     assert create(plain, CPU).chains is not None
-    config = session.resolve(tiny_config({**DENSE, **changes}), classes=3)
+    config = preparing.resolve(tiny_config({**DENSE, **changes}), classes=3)
     assert create(config, CPU).chains is None
 
 

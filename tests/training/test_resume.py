@@ -20,6 +20,7 @@ from gancli.pictures.frames import list_frames, read_frame
 from gancli.pictures.grid import make_grid
 from gancli.runs import RunDirectory, Status
 from gancli.training import loop
+from gancli.training import step as step_module
 from gancli.training.step import train_step
 
 SGD = {"generator_optimizer.name": "sgd", "discriminator_optimizer.name": "sgd"}
@@ -395,26 +396,47 @@ def test_leftovers_of_a_killed_process_go(
     assert not (run.path / ".holder.json").exists()
 
 
+DIVERGING = {
+    **SGD,
+    "loss.name": "least-squares",
+    "discriminator_optimizer.lr": 30.0,
+    "training.steps": 500,
+}
+
+
 def test_a_loss_that_is_no_number_fails_the_run_and_keeps_the_last_good_state(
     tiny_config: TinyConfig, train_run: TrainRun
 ) -> None:
-    wanted = tiny_config(
-        {
-            **SGD,
-            "loss.name": "least-squares",
-            "discriminator_optimizer.lr": 30.0,
-            "training.steps": 500,
-            "record.checkpoint_every_seconds": 0,
-        }
-    )
     run = RunDirectory(Path("run"))
     with pytest.raises(TrainingError, match="training diverged") as caught:
-        train_run(wanted, run.path)
+        train_run(tiny_config({**DIVERGING, "record.checkpoint_every_seconds": 0}), run.path)
     status = run.read_status()
     assert (run.status(), status["error"]) == (Status.FAILED, str(caught.value))
     newest = checkpoints.load(checkpoints.states(run.path)[0])
     assert newest.step == status["step"] < 500
     checkpoints.check_finite(newest.tensors, newest.path)
+    assert all(json.dumps(record, allow_nan=False) for record in run.read_log())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "weights or figures are no longer finite"), (1000, "d_gradient_norm since the line")],
+)
+def test_where_the_host_does_not_wait_for_losses_it_learns_at_a_save_or_log_line(
+    tiny_config: TinyConfig,
+    train_run: TrainRun,
+    seconds: int,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(step_module, "_answers_at_once", lambda device: False)
+    run = RunDirectory(Path("run"))
+    with pytest.raises(TrainingError, match=f"{words}.*training diverged"):
+        train_run(tiny_config({**DIVERGING, "record.checkpoint_every_seconds": seconds}), run.path)
+    assert run.status() is Status.FAILED
+    assert 0 < run.read_status()["step"] <= 500
+    for path in checkpoints.states(run.path):
+        checkpoints.check_finite(checkpoints.load(path).tensors, path)
     assert all(json.dumps(record, allow_nan=False) for record in run.read_log())
 
 

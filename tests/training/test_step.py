@@ -17,6 +17,7 @@ from gancli.config import RunConfig
 from gancli.errors import TrainingError
 from gancli.latents import draw_latents
 from gancli.losses import LOSSES
+from gancli.training import step as step_module
 from gancli.training.state import FIGURES, STEP_FIGURES, TrainState, create
 from gancli.training.step import cosine, train_step
 
@@ -284,6 +285,33 @@ def test_a_loss_that_is_no_number_stops_before_a_weight_moves(
     assert "the loss of the discriminator is nan at step 42" in str(caught.value)
     assert torch.equal(weights(state.generator), before[0])
     assert torch.equal(weights(state.discriminator), before[1])
+
+
+@pytest.mark.parametrize("rule", ["adam", "momentum", "adagrad"])
+def test_where_the_host_does_not_wait_a_bad_update_is_skipped_and_told(
+    tiny_config: TinyConfig, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an accelerator, that is; here its way is taken on a CPU."""
+    monkeypatch.setattr(step_module, "_answers_at_once", lambda device: False)
+    config = resolved(tiny_config, {"discriminator_optimizer.name": rule})
+    state = create(config, CPU)
+    train_step(state, batches(), config, 0.0)
+    ((real, labels),) = batches()
+    real[3, 0, 2, 2] = math.nan
+    before = weights(state.generator), weights(state.discriminator)
+    kept = [row.clone() for rows in state.discriminator_optimizer.moments.values() for row in rows]
+    if rule == "adagrad":  # its kernel cannot skip, so the host has to look
+        with pytest.raises(TrainingError, match="loss of the discriminator is nan"):
+            train_step(state, [(real, labels)], config, 0.0)
+    else:
+        figures = train_step(state, [(real, labels)], config, 0.0, look=False)
+        told = dict(zip(STEP_FIGURES, figures.tolist(), strict=True))
+        assert math.isnan(told["d_gradient_norm"])
+        assert 0 < told["g_gradient_norm"] < math.inf
+        assert not torch.equal(weights(state.generator), before[0])
+    assert torch.equal(weights(state.discriminator), before[1])
+    now = [row for rows in state.discriminator_optimizer.moments.values() for row in rows]
+    assert all(map(torch.equal, kept, now))
 
 
 def test_both_networks_can_learn_again_after_a_step(tiny_config: TinyConfig) -> None:
