@@ -107,8 +107,8 @@ def draw_blocks(
     for block, table in zip(blocks, tables, strict=True):
         if block.title:
             words = titles.set([block.title])[0]
-            middle = y + titles.height // 2
-            sheet.write(words, (x + table.left + edge, middle), titles.font, anchor="lm")
+            middle = (x + (table.left + table.size[0]) // 2, y + titles.height // 2)
+            sheet.write(words, middle, titles.font)
         _place(sheet, block, table, scale, (x, y + titles.height), notes, names)
         if beside:
             x += table.size[0] + apart
