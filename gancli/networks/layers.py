@@ -89,6 +89,17 @@ class _Layer:
             raise self.error(f"has an option '{name}' that '{self.name}' does not know")
 
 
+# What needs its input alone to find gradients: what comes out of it may be written over. (A dense
+# layer and a reshape are a Sequential.)
+_FORGETS_ITS_OUTPUT = (
+    nn.Linear,
+    nn.Conv2d,
+    nn.ConvTranspose2d,
+    nn.BatchNorm1d,
+    nn.BatchNorm2d,
+    nn.Sequential,
+)
+
 _Built = tuple[nn.Module, Shape]
 _Maker = Callable[[_Layer, Shape], _Built]
 
@@ -127,6 +138,8 @@ def build_layers(
             )
         if modules and UpsampledConv2d.fits(module, modules[-1]):
             modules[-1], module = nn.Identity(), UpsampledConv2d.of(module)
+        if modules and isinstance(module, nn.ReLU | nn.LeakyReLU):
+            module.inplace = isinstance(modules[-1], _FORGETS_ITS_OUTPUT)
         modules.append(module)
     return nn.Sequential(*modules), shape
 

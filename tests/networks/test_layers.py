@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
@@ -397,6 +398,39 @@ def test_doubling_and_the_convolution_after_it_are_one_layer_that_does_the_same(
         assert one.grad is not None
         assert torch.allclose(one.grad, other.grad, rtol=1e-4, atol=1e-4)
     assert any(isinstance(module, UpsampledConv2d) for module in fused)
+
+
+@pytest.mark.parametrize(
+    ("lines", "written_over"),
+    [
+        (["conv 4 3", "leaky_relu 0.2", "conv 2 3", "relu"], 2),
+        (["conv_transpose 3 4 stride=2", "leaky_relu 0", "flatten", "dense 3 4 4", "relu"], 2),
+        (["conv 4 3", "batch_norm", "relu", "flatten", "dense 9", "leaky_relu 0.3"], 2),
+        (["relu", "conv 4 3", "tanh", "leaky_relu 0.2", "sigmoid", "relu"], 0),
+        (["upsample 2", "conv 4 3", "relu", "relu", "max_pool 2", "leaky_relu 0.1"], 1),
+    ],
+)
+def test_writing_over_what_nobody_needs_changes_no_gradient(
+    lines: list[str], written_over: int
+) -> None:
+    torch.manual_seed(1)
+    body, _ = build_layers(lines, (2, 6, 6), ImageShape(1, 28), "generator")
+    plain = copy.deepcopy(body)
+    slopes = [one for one in body.modules() if isinstance(one, nn.ReLU | nn.LeakyReLU)]
+    assert sum(one.inplace for one in slopes) == written_over
+    for one in plain.modules():
+        if isinstance(one, nn.ReLU | nn.LeakyReLU):
+            one.inplace = False
+    found = []
+    for network in (body, plain):
+        images = torch.randn(5, 2, 6, 6, generator=torch.manual_seed(2), requires_grad=True)
+        out = network(images)
+        # Twice, as gradient penalties do.
+        (slope,) = torch.autograd.grad(out.square().sum(), images, create_graph=True)
+        (out.sum() + slope.square().sum()).backward()
+        found.append([out, slope, images.grad, *(one.grad for one in network.parameters())])
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
 
 
 @pytest.mark.parametrize(
