@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gancli.config import RunConfig
+    from gancli.doctor import Diagnosis
     from gancli.runs import RunDirectory
     from gancli.training.plan import Plan
 
@@ -23,6 +24,9 @@ class Observer:
 
     def logged(self, record: dict[str, Any]) -> None:
         """A line was added to the log."""
+
+    def diagnosed(self, diagnosis: Diagnosis) -> None:
+        """The doctor has looked at the log so far."""
 
     def scored(self, record: dict[str, Any]) -> None:
         """A quick score was logged."""

@@ -137,7 +137,9 @@ class Recorder:
 
     def _visit(self) -> None:
         """Let the doctor look at the log; what it finds twice in a row is a failure."""
-        found = doctor.diagnose(self.history, self.config, images=len(self.images)).failure
+        diagnosis = doctor.diagnose(self.history, self.config, images=len(self.images))
+        self.observer.diagnosed(diagnosis)
+        found = diagnosis.failure
         if found is not None and self.suspicion is not None and found.name == self.suspicion.name:
             self.failure = found
             if self.placement.on_failure == "warn":

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
@@ -15,10 +15,11 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
+from gancli import palette
 from gancli.cli.output import Output
 from gancli.jobs import Job, Listener
 from gancli.observing import Observer
-from gancli.pictures.terminal import ascii_rows, half_blocks, terminal_tiles
+from gancli.pictures.terminal import ascii_rows, half_blocks, sparkline, terminal_tiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gancli.config import RunConfig
+    from gancli.doctor import Diagnosis
     from gancli.runs import RunDirectory
     from gancli.training.plan import Plan
 
@@ -55,6 +57,33 @@ class Digits:
                 )
                 yield Segment("▀", Style.parse(color))
             yield Segment.line()
+
+
+class Losses:
+    """Both losses on a line: the newest value, and the way to it by one scale for both."""
+
+    def __init__(self) -> None:
+        self.curves: dict[str, list[float]] = {"D": [], "G": []}
+
+    def add(self, record: dict[str, Any]) -> None:
+        """Go on by a line of the log."""
+        for player, values in self.curves.items():
+            values.append(record[f"{player.lower()}_loss"])
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        both = sorted(value for values in self.curves.values() for value in values)
+        # A leap at the start must not press all the rest flat.
+        low, high = both[0], both[int(0.95 * (len(both) - 1))]
+        inks = {"D": palette.DISCRIMINATOR, "G": palette.GENERATOR}
+        words = {player: f"{player} {values[-1]:.3f} " for player, values in self.curves.items()}
+        room = options.max_width - len("loss   ") - sum(map(len, words.values()))
+        line = Text("loss ", no_wrap=True, overflow="ellipsis")
+        for player, values in self.curves.items():
+            line.append(words[player])
+            if room >= 2 and not options.ascii_only:
+                line.append(sparkline(values, room // 2, low, high), inks[player])
+            line.append("  " if player == "D" else "")
+        yield line
 
 
 @contextlib.contextmanager
@@ -108,7 +137,7 @@ class PlainView(Observer):
 
 
 class LiveView(Observer):
-    """The newest frame, the figures, and a bar with the time that is left."""
+    """The newest frame, both losses, the figures, and a bar with the time that is left."""
 
     def __init__(self, output: Output) -> None:
         self.output = output
@@ -122,10 +151,10 @@ class LiveView(Observer):
             expand=True,
         )
         self.task: TaskID | None = None
-        self.figures = Text()
+        self.losses, self.record = Losses(), dict[str, Any]()
         self.digits: Digits | None = None
         self.images_per_step = 0
-        self.source = self.score = ""
+        self.source = self.score = self.health = ""
         self.display = Live(
             get_renderable=self._render,
             console=output.console,
@@ -134,12 +163,18 @@ class LiveView(Observer):
         )
 
     def _render(self) -> Group:
-        return Group(*([self.digits] if self.digits else []), self.figures, self.progress)
+        shown: list[RenderableType] = [self.digits] if self.digits else []
+        if self.record:
+            words = f"epoch {self.record['epoch']:.4g}  {accuracy_words(self.record)}"
+            words = f"{words}{self.score}{self.health}"
+            shown += [self.losses, Text(words, no_wrap=True, overflow="ellipsis")]
+        return Group(*shown, self.progress)
 
     def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:
         self.images_per_step, self.source = plan.images_per_step, config.data.source
         if self.task is not None:  # the same run again, from another seed
             self.progress.remove_task(self.task)
+            self.losses, self.score, self.health = Losses(), "", ""
         self.task = self.progress.add_task(
             run.name, total=plan.total_steps, completed=step, speed=""
         )
@@ -151,8 +186,13 @@ class LiveView(Observer):
             self.progress.update(self.task, completed=step, speed=shown)
 
     def logged(self, record: dict[str, Any]) -> None:
-        words = f"epoch {record['epoch']:g}  {figures_line(record)}{self.score}"
-        self.figures = Text(words, overflow="fold")
+        self.losses.add(record)
+        self.record = record
+
+    def diagnosed(self, diagnosis: Diagnosis) -> None:
+        failure = diagnosis.failure
+        found = f"{failure.name} since epoch {failure.epoch:g}" if failure else "healthy"
+        self.health = f"  {found}"
 
     def scored(self, record: dict[str, Any]) -> None:
         self.score = f"  {score_words(record)}"
@@ -173,10 +213,13 @@ def score_words(record: dict[str, Any]) -> str:
 
 def figures_line(record: dict[str, Any]) -> str:
     """Return a log line's losses and the discriminator's accuracy in a few words."""
-    return (
-        f"loss D {record['d_loss']:.3f} G {record['g_loss']:.3f}  "
-        f"D right on real {record['d_accuracy_real']:.0%} fake {record['d_accuracy_fake']:.0%}"
-    )
+    return f"loss D {record['d_loss']:.3f} G {record['g_loss']:.3f}  {accuracy_words(record)}"
+
+
+def accuracy_words(record: dict[str, Any]) -> str:
+    """Return a log line's accuracies of the discriminator in a few words."""
+    real, fake = record["d_accuracy_real"], record["d_accuracy_fake"]
+    return f"D right on real {real:.0%} fake {fake:.0%}"
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ Nothing is printed here; the caller turns cells into escape codes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -18,6 +19,7 @@ Cell = tuple[RGB, RGB]
 """The colours, 0 to 255 each, of the upper and the lower half of one character cell."""
 
 _RAMP = " .:-=+*#%@"
+_BARS = "▁▂▃▄▅▆▇█"
 _ENOUGH_TILES = 10
 """With this many at full size nothing is gained by making them smaller."""
 
@@ -97,6 +99,27 @@ def terminal_tiles(images: Images, columns: int, rows: int) -> Image.Image:
         pixels = np.asarray(tile).reshape(height, width, channels)
         sheet[top : top + height, left : left + width] = pixels
     return to_picture(sheet)
+
+
+def sparkline(values: Sequence[float], width: int, low: float, high: float) -> str:
+    """Draw a curve as bars of one character each.
+
+    Args:
+        values: finite, in order; where there are more than characters, neighbours are averaged.
+        width: the most characters, at least 1.
+        low: what the lowest bar stands for; all below is drawn as that.
+        high: what the highest stands for.
+
+    Returns:
+        At most ``width`` characters: one a value where they fit.
+    """
+    count = min(width, len(values))
+    if not count:
+        return ""
+    means = [float(part.mean()) for part in np.array_split(np.asarray(values, np.float64), count)]
+    height = max(high - low, 1e-12)
+    shares = (min(1.0, max(0.0, (mean - low) / height)) for mean in means)
+    return "".join(_BARS[round(share * (len(_BARS) - 1))] for share in shares)
 
 
 def _capacity(width: int, height: int, columns: int, lines: int) -> tuple[int, int]:

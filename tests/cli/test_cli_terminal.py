@@ -42,8 +42,9 @@ def test_the_live_view_draws_the_digits(lab: Lab, tmp_path: Path) -> None:
     assert "▀" in said
     assert re.search(r"\x1b\[38;2;\d+;\d+;\d+;48;2;\d+;\d+;\d+m▀", said)  # two pixels a character
     plain = ESCAPE.sub("", said)
-    for word in ("120/120 steps", "images/s", "loss D", "right on real", "0:00:0"):
+    for word in ("120/120 steps", "images/s", "loss D", "right on real", "healthy", "0:00:0"):
         assert word in plain
+    assert re.search(r"loss D \d\.\d{3} [▁▂▃▄▅▆▇█]{9,}  G \d\.\d{3} [▁▂▃▄▅▆▇█]{9,}", plain)
     assert all(len(line) <= 80 for line in re.split(r"[\r\n]+", plain))
     # The view goes up by as many lines as it drew, and never past the top.
     climbs = [word.count("A") for word in re.findall(r"(?:\x1b\[1A(?:\x1b\[2K)?)+", said)]

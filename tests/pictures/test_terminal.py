@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gancli.pictures.terminal import ascii_rows, half_blocks, terminal_tiles
+from gancli.pictures.terminal import ascii_rows, half_blocks, sparkline, terminal_tiles
 
 
 def digits(count: int, side: int = 28, channels: int = 1) -> np.ndarray:
@@ -93,3 +93,12 @@ def test_a_tile_too_large_for_the_area_is_drawn_all_the_same() -> None:
     tiles = terminal_tiles(digits(3, 128), 20, 4)
     assert tiles.size == (64, 64)
     assert len(half_blocks(tiles, 20, 4)) == 4
+
+
+def test_a_sparkline_shows_where_values_lie() -> None:
+    assert sparkline([0, 1, 2, 3, 4, 5, 6, 7], 20, 0, 7) == "▁▂▃▄▅▆▇█"
+    assert sparkline([-5, 0, 7, 99], 4, 0, 7) == "▁▁██"  # what is beyond the ends is at them
+    assert sparkline([0, 0, 7, 7, 0, 7], 3, 0, 7) == "▁█▅"  # neighbours are averaged
+    assert sparkline([3, 3], 9, 3, 3) == "▁▁"
+    assert sparkline([], 9, 0, 1) == ""
+    assert len(sparkline(range(1000), 37, 0, 999)) == 37
