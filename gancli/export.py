@@ -24,7 +24,7 @@ import gancli
 from gancli import files
 from gancli.data import ImageSet, labels_file_name
 from gancli.errors import ConfigError, DataError, StorageError, memory_advice
-from gancli.metrics.memorisation import nearest
+from gancli.metrics.memorisation import nearest_pixels
 from gancli.pictures.blocks import DARK, LIGHT, Block, draw_blocks, natural_width, pair
 from gancli.pictures.film import MAX_SIDE
 from gancli.pictures.grid import BACKGROUND, Images, default_columns, make_grid, save_png
@@ -320,9 +320,9 @@ def _blocks(wanted: Wanted, samples: Tensor, columns: int) -> list[Block]:
     drawn = "samples" if wanted.real is None else "real images"
     title = drawn if look.with_real else ""
     if look.with_nearest:
-        train = _training_images(wanted)
+        train = wanted.trained.training_images().images
         with memory_advice("leave --with-nearest out"):
-            found = nearest(samples.flatten(1).float() / 255, train.flatten(1).float() / 255)
+            found = nearest_pixels(samples, train)
         ground = 255 if look.light else BACKGROUND
         tiles = pair(tiles, train[found.indices].numpy(), ground)
         distances = [f"{distance:.2f}" for distance in found.distances.tolist()]
@@ -347,12 +347,6 @@ def _classes_of_columns(wanted: Wanted, columns: int) -> list[str]:
     if any(len(set(column.tolist())) > 1 for column in grids) or len(set(labels.tolist())) == 1:
         return []
     return [str(column[0]) for column in grids]
-
-
-def _training_images(wanted: Wanted) -> Tensor:
-    digit = wanted.trained.config.data.digit
-    train = wanted.trained.splits().train
-    return (train if digit is None else train.of_class(digit)).images
 
 
 def _real_beside(wanted: Wanted, count: int) -> Images:

@@ -23,7 +23,7 @@ from gancli.pictures.grid import save_png
 from gancli.pictures.sheet import draw_sheet
 from gancli.placement import Outcome, Placement
 from gancli.quality import QualityLog
-from gancli.runs import RunDirectory, Status
+from gancli.runs import Status
 from gancli.sampling import Trained
 from gancli.training.distributed import Team
 from gancli.training.plan import Plan
@@ -46,7 +46,6 @@ class Recorder:
 
     def __init__(
         self,
-        run: RunDirectory,
         config: RunConfig,
         plan: Plan,
         splits: DataSplits,
@@ -55,8 +54,9 @@ class Recorder:
         device: torch.device,
         team: Team,
     ) -> None:
-        self.run, self.config, self.plan, self.observer = run, config, plan, observer
+        self.config, self.plan, self.observer = config, plan, observer
         self.placement, self.device, self.team = placement, device, team
+        self.run = run = placement.run
         self.images = splits.train
         self.fingerprint = self.images.fingerprint()
         kept = run.read_status()

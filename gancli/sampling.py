@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gancli import checkpoints, data
 from gancli.config import RunConfig
-from gancli.data import DataSplits
+from gancli.data import DataSplits, ImageSet
 from gancli.errors import CheckpointError, ConfigError, DataError
 from gancli.latents import latents_between, latents_of_seeds
 from gancli.networks import Generator, build_generator, place
@@ -57,13 +57,24 @@ class Trained:
         """
         wanted = self.config.data
         splits = data.load_for(dataclasses.replace(wanted, digit=None))
-        chosen = splits.train if wanted.digit is None else splits.train.of_class(wanted.digit)
-        if chosen.fingerprint() != self.data_fingerprint:
+        if self._learned_from(splits).fingerprint() != self.data_fingerprint:
             raise DataError(
                 f"{wanted.source} does not hold the data that {self.name} was trained on "
                 "(the fingerprint differs); put the old data back, or train anew"
             )
         return splits
+
+    def training_images(self) -> ImageSet:
+        """Load the images it learned from.
+
+        Raises:
+            DataError: they are gone, or have changed since.
+        """
+        return self._learned_from(self.splits())
+
+    def _learned_from(self, splits: DataSplits) -> ImageSet:
+        digit = self.config.data.digit
+        return splits.train if digit is None else splits.train.of_class(digit)
 
     def labels(self, seeds: Sequence[int], digit: int | None = None) -> Tensor | None:
         """Return the label each seed is drawn with: ``digit``, or the classes in turn.

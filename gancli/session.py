@@ -89,7 +89,7 @@ def _lead(
             check_identity(run, config)
         config = with_way(config, splits.train, plan, device)
         files.write_text(run.config_path, config.to_toml())
-        session = Recorder(run, config, plan, splits, observer, placement, device, team)
+        session = Recorder(config, plan, splits, observer, placement, device, team)
         state = session.open()
         session.write_status(Status.TRAINING, state.step)
         observer.started(run, config, plan, state.step)

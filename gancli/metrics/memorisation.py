@@ -15,6 +15,7 @@ from torch import Tensor
 
 NEAR_QUANTILE = 0.05
 _BLOCK = 500
+_TRAIN_BLOCK = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,28 @@ def nearest(images: Tensor, train: Tensor) -> Nearest:
         found.append((block - train[index]).double().norm(dim=1))
         indices.append(index)
     return Nearest(torch.cat(found), torch.cat(indices))
+
+
+def nearest_pixels(images: Tensor, train: Tensor) -> Nearest:
+    """Find each image's nearest training image by pixels of 0 to 1.
+
+    Training images are compared in portions: all at once would take much memory as floats.
+
+    Args:
+        images: uint8 [n, channels, height, width].
+        train: uint8 [m, channels, height, width], m of 1 or more.
+    """
+    ours = images.flatten(1).float() / 255
+    found = Nearest(torch.full((len(ours),), torch.inf).double(), torch.zeros(len(ours)).long())
+    for start in range(0, len(train), _TRAIN_BLOCK):
+        block = train[start : start + _TRAIN_BLOCK]
+        there = nearest(ours, block.flatten(1).float() / 255)
+        nearer = there.distances < found.distances
+        found = Nearest(
+            torch.where(nearer, there.distances, found.distances),
+            torch.where(nearer, there.indices + start, found.indices),
+        )
+    return found
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from gancli import checkpoints, doctor, sampling
 from gancli.config import DOWNLOADS, RunConfig
 from gancli.data import catalogue
 from gancli.errors import CheckpointError, DataError, memory_advice
-from gancli.metrics.memorisation import Nearest, nearest
+from gancli.metrics.memorisation import nearest_pixels
 from gancli.pictures.frames import Frame as FrameFile
 from gancli.pictures.frames import list_frames, read_frame
 from gancli.pictures.grid import Images, make_grid, open_png, read_metadata, split_grid
@@ -53,7 +53,6 @@ _TEXT_BYTES = 350_000  # what words, curves and the page's own design come to at
 _MOST_FRAMES = 100
 _WIDEST_GRID = 320  # pixels; ten digits of 28 x 28 side by side
 _POINTS, _PAIRS, _COLUMNS = 1000, 12, 8
-_TRAIN_BLOCK = 10_000
 _BEST = {"higher": "higher is better", "lower": "lower is better", "near": "best near real"}
 _STATES = {
     Status.TRAINING: "is being trained",
@@ -407,16 +406,13 @@ def _neighbours(
             (_command("evaluate", run.name),),
         )
     try:
-        splits = trained.splits()
+        train = trained.training_images().images
     except DataError as error:
         return Missing(f"There are no training images to compare with: {error}")
-    digit, train = config.data.digit, splits.train.images
-    if digit is not None:
-        train = splits.train.of_class(digit).images
     most = max(1, _WIDEST_GRID // (config.data.image_size + 2))
     seeds = range(min(_PAIRS, max(2, most**2 // 2)))
     samples = trained.sample(seeds)
-    found = _nearest(samples, train)
+    found = nearest_pixels(samples, train)
     pairs = [
         Neighbour(
             seed,
@@ -432,26 +428,6 @@ def _neighbours(
         )
     ]
     return Neighbours(tuple(pairs), len(train), _closest(run, trained))
-
-
-def _nearest(samples: torch.Tensor, train: torch.Tensor) -> Nearest:
-    """Compare in portions, as all training images at once would take much memory as floats.
-
-    Args:
-        samples: uint8 [n, channels, height, width].
-        train: uint8 [m, channels, height, width].
-    """
-    ours = samples.flatten(1).float() / 255
-    found = Nearest(torch.full((len(ours),), torch.inf).double(), torch.zeros(len(ours)).long())
-    for start in range(0, len(train), _TRAIN_BLOCK):
-        block = train[start : start + _TRAIN_BLOCK]
-        there = nearest(ours, block.flatten(1).float() / 255)
-        nearer = there.distances < found.distances
-        found = Nearest(
-            torch.where(nearer, there.distances, found.distances),
-            torch.where(nearer, there.indices + start, found.indices),
-        )
-    return found
 
 
 def _closest(run: RunDirectory, trained: Trained) -> Picture | None:

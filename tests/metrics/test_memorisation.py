@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from gancli.metrics import memorisation
 from gancli.metrics.memorisation import closest, copying_z, near_share, nearest
 
 
@@ -76,3 +77,16 @@ def test_the_closest_pairs_come_nearest_first() -> None:
     assert pairs.among == 3
     everything = closest(images, train, found, 12)
     assert torch.equal(everything.train, train[[30, 12, 7]])
+
+
+def test_pixels_are_compared_in_portions_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memorisation, "_TRAIN_BLOCK", 7)
+    random = torch.Generator().manual_seed(4)
+    train = torch.randint(0, 256, (23, 1, 3, 3), generator=random, dtype=torch.uint8)
+    images = torch.randint(0, 256, (11, 1, 3, 3), generator=random, dtype=torch.uint8)
+    images[4], images[5] = train[22], train[0]
+    found = memorisation.nearest_pixels(images, train)
+    apart = torch.cdist(images.flatten(1).double() / 255, train.flatten(1).double() / 255)
+    assert torch.equal(found.indices, apart.argmin(dim=1))
+    assert torch.allclose(found.distances, apart.min(dim=1).values, atol=1e-6)
+    assert found.indices[4:6].tolist() == [22, 0]
