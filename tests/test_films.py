@@ -152,6 +152,23 @@ def test_runs_of_different_lengths_end_together(monkeypatch: pytest.MonkeyPatch)
     assert found == [[0, 1, 2, 3, 4], [0, 0, 50, 50, 100], [0] * 5]
 
 
+def test_beside_a_run_that_is_told_classes_tiles_stand_in_rows_of_as_many(
+    run: RunDirectory, digit_run: RunDirectory
+) -> None:
+    assert evolution._small_grid([run, digit_run]) == (4, 3)
+    assert evolution._small_grid([digit_run, digit_run]) == (4, 4)
+    tiles = np.random.default_rng(0).integers(50, 256, (16, 1, 8, 8), np.uint8)
+    frame = make_grid(tiles, 8)
+    for grid, kept in (((4, 10), [*range(16)]), ((1, 12), [*range(12)])):  # 8 columns are too few
+        part = evolution._part(digit_run, grid)
+        assert part is not None
+        assert (np.asarray(part(frame)) == np.asarray(make_grid(tiles[kept], grid[1]))).all()
+    part = evolution._part(digit_run, (2, 3))
+    assert part is not None
+    corner = make_grid(tiles[[0, 1, 2, 8, 9, 10]], 3)
+    assert (np.asarray(part(frame)) == np.asarray(corner)).all()
+
+
 def test_captions_tell_what_was_logged_last_and_when_it_was_scored(run: RunDirectory) -> None:
     logged = [
         {"step": step, "epoch": step / 2, "g_loss": step, "d_loss": 2 * step}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from PIL import Image
 
 from gancli.errors import CheckpointError, ConfigError
 from gancli.palette import DARK_GENERATOR, DISCRIMINATOR
 from gancli.pictures.film import Scene, scene_of
 from gancli.pictures.frames import Frame, list_frames
-from gancli.pictures.grid import TILE_GAP
+from gancli.pictures.grid import BACKGROUND, TILE_GAP
 from gancli.pictures.layout import Size, Table
 from gancli.pictures.strip import Curve, Strip
 from gancli.runs import RunDirectory
@@ -80,7 +83,7 @@ def scenes(
         scene_of(
             frames,
             _captions(run, frames, alone=len(runs) == 1, losses=losses) if caption else (),
-            cut=_cut(run, shown_grid),
+            show=None if shown_grid is None else _part(run, shown_grid),
             strip=_strip(run, frames) if losses else None,
         )
         for run, frames in zip(runs, shown, strict=True)
@@ -91,19 +94,39 @@ def _small_grid(runs: Sequence[RunDirectory]) -> Size:
     """Return the rows and columns that several runs show: few images, and large ones."""
     rows, columns = (3, 3) if len(runs) > _FEW_RUNS else (4, 4)
     configs = [run.read_config() for run in runs]
-    if all(config.data.conditional is True for config in configs):
-        columns = max(int(config.record.frame_columns) for config in configs)  # one a class
-    return rows, columns
+    told = [int(c.record.frame_columns) for c in configs if c.data.conditional is True]
+    return rows, max(told, default=columns)  # one a class where one is told the class
 
 
-def _cut(run: RunDirectory, grid: Size | None) -> Size | None:
-    """Return how many pixels of each frame are shown; None for all of them."""
-    data = run.read_config().data
-    if grid is None or data.is_points:
+def _part(run: RunDirectory, grid: Size) -> Callable[[Image.Image], Image.Image] | None:
+    """Return what shows so many rows and columns of a frame; None where all of it is shown.
+
+    They are those in its upper left corner. Where it has fewer columns, and what stands in one
+    has nothing in common, its first tiles go into rows of that length, as in the panels beside.
+    """
+    config = run.read_config()
+    data, record = config.data, config.record
+    if data.is_points:
         return None
     rows, columns = grid
-    side = (data.image_size, data.image_size)
-    return Table(rows * columns, columns, side, gap=TILE_GAP, edge=TILE_GAP).size
+    has, box = int(record.frame_columns), (data.image_size, data.image_size)
+    there = Table(rows * columns, columns, box, gap=TILE_GAP, edge=TILE_GAP)
+
+    def corner(picture: Image.Image) -> Image.Image:
+        width, height = (min(*sides) for sides in zip(there.size, picture.size, strict=True))
+        return picture.crop((0, 0, width, height))
+
+    def retiled(picture: Image.Image) -> Image.Image:
+        here = dataclasses.replace(there, count=record.frame_rows * has, columns=has)
+        few = dataclasses.replace(there, count=min(there.count, here.count))
+        sheet = Image.new("L", few.size, BACKGROUND).convert(picture.mode)
+        for index in range(few.count):
+            left, top = here.corner(index)
+            tile = picture.crop((left, top, left + box[0], top + box[1]))
+            sheet.paste(tile, few.corner(index))
+        return sheet
+
+    return corner if has >= columns or data.conditional is True else retiled
 
 
 def _captions(

@@ -29,14 +29,19 @@ TimedPictures = Iterable[tuple[Image.Image, int]]
 
 GREY_LEVELS = 16
 """Of a GIF: a digit looks the same as with 256, and the file is much smaller."""
-COLOURS = 64
-"""Of each frame of a GIF in colour."""
+COLOURS = 128
+"""Of each frame of a GIF in colour, beside the greys and the inks."""
 SHADES = 8
 """Between the ground and each ink of a GIF that is grey but for some inks."""
 
 
 def write_gif(
-    file: BinaryIO, pictures: TimedPictures, size: tuple[int, int], inks: Sequence[str] | None
+    file: BinaryIO,
+    pictures: TimedPictures,
+    size: tuple[int, int],
+    inks: Sequence[str] = (),
+    *,
+    coloured: bool = False,
 ) -> None:
     """Write a GIF that loops, a tick being 1/100 s; pixels that stay are left transparent.
 
@@ -44,16 +49,16 @@ def write_gif(
         file: where to.
         pictures: of mode L or RGB.
         size: width and height of the pictures.
-        inks: of pictures in RGB that are grey but for these colours, which they show exactly;
-            None for pictures of any colours, each of which gets a palette of its own.
+        inks: colours that pictures in RGB show exactly, beside greys.
+        coloured: whether they have other colours too; each then gets some of its own.
     """
-    known = None if inks is None else _palette_of(inks)
+    known = _palette_of(inks)
     file.write(b"GIF89a" + struct.pack("<HHBBB", *size, 0x70, 0, 0))
     file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
     before: npt.NDArray[np.uint8] | None = None
     palette_before = b""
     for picture, delay in pictures:
-        pixels, palette = _index_colours(picture, known)
+        pixels, palette = _index_colours(picture, known, coloured)
         clear = len(palette) // 3
         same = before is not None and palette == palette_before
         drawn = np.where(pixels == before, np.uint8(clear), pixels) if same else pixels
@@ -67,31 +72,29 @@ def write_gif(
     file.write(b"\x3b")
 
 
-def _palette_of(inks: Sequence[str]) -> Image.Image:
-    """Return a picture with the palette of greys, and of shades from the ground to each ink."""
+def _palette_of(inks: Sequence[str]) -> bytes:
+    """Return greys, and shades from the ground to each ink (red, green, blue bytes)."""
     greys = np.linspace(0, 255, GREY_LEVELS)[:, None].repeat(3, axis=1)
     ground = np.array(ImageColor.getrgb(DARK_PAPER))
     shares = np.linspace(0, 1, SHADES + 1)[1:, None]
     ramps = [ground + shares * (np.array(ImageColor.getrgb(ink)) - ground) for ink in inks]
-    picture = Image.new("P", (1, 1))
-    picture.putpalette(np.concatenate([greys, *ramps]).round().astype(np.uint8).tobytes())
-    return picture
+    return np.concatenate([greys, *ramps]).round().astype(np.uint8).tobytes()
 
 
 def _index_colours(
-    picture: Image.Image, known: Image.Image | None
+    picture: Image.Image, known: bytes, coloured: bool
 ) -> tuple[npt.NDArray[np.uint8], bytes]:
     """Return uint8 [h, w] indices into a palette, and the palette (red, green, blue bytes)."""
     if picture.mode == "L":
         levels = np.linspace(0, 255, GREY_LEVELS)
         nearest = np.round(np.arange(256) / 255 * (GREY_LEVELS - 1)).astype(np.uint8)
         return nearest[np.asarray(picture)], np.repeat(levels.round().astype(np.uint8), 3).tobytes()
-    if known is None:
-        indexed = picture.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    else:
-        indexed = picture.quantize(palette=known, dither=Image.Dither.NONE)
-    palette = bytes(indexed.getpalette() or ())
-    return np.asarray(indexed), palette
+    if coloured:  # words and curves are few pixels, which no choice of colours by area would keep
+        own = picture.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        known += bytes(own.getpalette() or ())
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(known)
+    return np.asarray(picture.quantize(palette=palette, dither=Image.Dither.NONE)), known
 
 
 def _gif_pixels(indices: npt.NDArray[np.uint8]) -> bytes:

@@ -88,7 +88,7 @@ def scene_of(
     frames: Sequence[Frame],
     captions: Sequence[Sequence[str]] = (),
     *,
-    cut: Size | None = None,
+    show: Callable[[Image.Image], Image.Image] | None = None,
     title: str = "",
     strip: Strip | None = None,
 ) -> Scene:
@@ -97,7 +97,7 @@ def scene_of(
     Args:
         frames: at least one, in order, all of one size and of one kind (grey or colour).
         captions: words under each.
-        cut: show no more than this width and height of each, from the upper left.
+        show: returns what is shown of each, always of one size; None for all.
         title: a line over them.
         strip: curves under them.
 
@@ -107,8 +107,7 @@ def scene_of(
     if not frames:
         raise DataError("a film needs at least one frame; `gancli train` writes them as it goes")
     first = read_frame(frames[0].path)
-    width, height = cut or first.size
-    corner = (min(width, first.width), min(height, first.height))
+    size = first.size if show is None else show(first).size
 
     def picture(index: int) -> Image.Image:
         path = frames[index].path
@@ -118,9 +117,9 @@ def scene_of(
                 f"{path} is {_describe(found)}, but the first frame ({frames[0].path.name}) is "
                 f"{_describe(first)}; a film needs frames of one run"
             )
-        return found.crop((0, 0, *corner)) if found.size != corner else found
+        return found if show is None else show(found)
 
-    return Scene(corner, first.mode, len(frames), picture, title, captions, strip)
+    return Scene(size, first.mode, len(frames), picture, title, captions, strip)
 
 
 def _describe(picture: Image.Image) -> str:
@@ -285,7 +284,7 @@ def _encode(path: Path, pictures: TimedPictures, stage: _Stage, fps: Fraction) -
     else:
         with path.open("wb") as file:
             if suffix == ".gif":
-                write_gif(file, pictures, stage.size, stage.inks)
+                write_gif(file, pictures, stage.size, stage.inks, coloured=stage.coloured)
             else:
                 write_webp(file, pictures, stage.size)
 
@@ -305,10 +304,13 @@ class _Stage:
     strip: int
 
     @property
-    def inks(self) -> list[str] | None:
-        """The colours of a canvas that is grey but for them; None of one in any colours."""
-        if any(scene.mode != "L" for scene in self.scenes):
-            return None
+    def coloured(self) -> bool:
+        """Whether scenes have colours of their own."""
+        return any(scene.mode != "L" for scene in self.scenes)
+
+    @property
+    def inks(self) -> list[str]:
+        """The colours of curves."""
         strips = [scene.strip for scene in self.scenes if scene.strip]
         return list(dict.fromkeys(curve.ink for strip in strips for curve in strip.curves))
 

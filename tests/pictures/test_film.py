@@ -20,7 +20,7 @@ from gancli import data
 from gancli.errors import ConfigError, DataError, MissingPartError, StorageError
 from gancli.palette import SKY, VERMILLION
 from gancli.pictures import film as films
-from gancli.pictures.film import Film, scene_of
+from gancli.pictures.film import Film, Scene, scene_of
 from gancli.pictures.frames import Frame, frame_path, list_frames, read_frame
 from gancli.pictures.grid import make_grid, save_png
 from gancli.pictures.strip import Curve, Strip
@@ -441,6 +441,29 @@ def test_a_grey_film_with_curves_keeps_its_greys_and_shows_their_inks(
         assert (picture[:side].max(2) == picture[:side].min(2)).all()  # no tinge of an ink
     for ink in (SKY, VERMILLION):
         assert (np.abs(shown[3][430:].astype(int) - ImageColor.getrgb(ink)).sum(2) < 12).any()
+
+
+def test_a_film_in_colour_keeps_its_words_white_and_the_inks_of_its_curves(
+    tmp_path: Path,
+) -> None:
+    """Noise in all colours needs more of them than a GIF has, and leaves none for a few words."""
+    noise = np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)
+    marks, ink = [0.0], Curve("G", SKY, [1.0])
+    scene = Scene(
+        (60, 60),
+        "RGB",
+        1,
+        lambda _: Image.fromarray(noise),
+        captions=[["epoch 3"]],
+        strip=Strip(marks, [ink], marks),
+    )
+    films.write_film([scene], tmp_path / "a.gif", scale=5)
+    shown = ffmpeg_frames(tmp_path / "a.gif")[0].astype(int)
+    assert np.abs(shown[:300] - noise.repeat(5, 0).repeat(5, 1)).mean() < 20
+    words, curves = shown[300:-40], shown[-40:]
+    assert np.ptp(words, 2).max() <= 16
+    assert words.max() > 200
+    assert (np.abs(curves - ImageColor.getrgb(SKY)).sum(2) < 12).any()
 
 
 # How large it is
