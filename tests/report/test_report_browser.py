@@ -172,4 +172,10 @@ def test_it_prints_with_all_that_is_folded_away(tab: Tab, single: Path) -> None:
     assert printed.startswith(b"%PDF-")
     assert 1 <= printed.count(b"/Type /Page\n") <= 6
     assert tab.run("[...document.querySelectorAll('details')].every(node => node.open)") is True
+    stills = "[...document.querySelectorAll('.stills figure')]"
+    assert tab.run(f"{stills}.map(node => node.textContent)") == ["epoch 0", "epoch 1"]
+    assert tab.run(f"{stills}.map(node => node.firstChild.alt.slice(-7))") == ["epoch 0", "epoch 1"]
+    for index in range(2):  # with the last frame above them, all that there are
+        assert tab.run(f"{stills}[{index}].firstChild.src.endsWith({FRAMES}[{index}])")
+    assert tab.run(f"{stills}.every(node => node.getClientRects().length === 0)")  # on the screen
     assert tab.complaints == []

@@ -2,6 +2,8 @@
 // Films follow their sliders, and curves say their values where the pointer is.
 (() => {
   const FRAME_MILLISECONDS = 100;
+  const MOST_STILLS = 6;
+  const LAST_EPOCH = /epoch [\d.e+]+$/;
   const each = (selector, within) => Array.from(within.querySelectorAll(selector));
   const data = new Map();
 
@@ -29,7 +31,7 @@
       for (const { film, image, words } of screens) {
         const index = Math.round(part * (film.pngs.length - 1));
         image.src = `data:image/png;base64,${film.pngs[index]}`;
-        image.alt = image.alt.replace(/epoch [\d.e+]+$/, `epoch ${film.epochs[index]}`);
+        image.alt = image.alt.replace(LAST_EPOCH, `epoch ${film.epochs[index]}`);
         words.textContent = film.words[index];
         range.setAttribute("aria-valuetext", film.words[index]);
         if (touched) for (const chart of charts) mark(chart, film.epochs[index]);
@@ -70,8 +72,27 @@
       show(false);
       for (const chart of charts) chart.querySelector(".marker").setAttribute("d", "");
     });
+    const strip = player.querySelector(".stills");
+    if (strip) for (const screen of screens) strip.append(...stills(screen));
     if (last > 0) player.querySelector(".controls").hidden = false;
     range.value = last; // a reloaded page would keep its old place
+  }
+
+  // Paper has no slider; it shows how the last frame came to be, the first of all among these.
+  function stills({ film, image }) {
+    const last = film.pngs.length - 1;
+    const count = Math.min(MOST_STILLS, last);
+    return Array.from({ length: count }, (_, number) => {
+      const index = Math.round((number * last) / count);
+      const still = document.createElement("figure");
+      const picture = image.cloneNode();
+      const words = document.createElement("figcaption");
+      picture.src = `data:image/png;base64,${film.pngs[index]}`;
+      picture.alt = image.alt.replace(LAST_EPOCH, `epoch ${film.epochs[index]}`);
+      words.textContent = `epoch ${film.epochs[index]}`;
+      still.append(picture, words);
+      return still;
+    });
   }
 
   function mark(chart, epoch) {
