@@ -11,11 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from gancli import ranks
+from gancli import palette, ranks
 from gancli.files import storage_error
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+_BARS = {"complete": palette.ORANGE, "pulse": palette.ORANGE, "finished": palette.GREEN}
 
 
 class _Unbreakable:
@@ -69,8 +72,13 @@ class Output:
         """Rich's console on stderr."""
         if self._console is None:
             from rich.console import Console  # noqa: PLC0415 - keeps --help fast
+            from rich.theme import Theme  # noqa: PLC0415
 
-            self._console = Console(file=self._stderr, highlight=False)  # type: ignore[arg-type]
+            self._console = Console(
+                file=self._stderr,  # type: ignore[arg-type]
+                highlight=False,
+                theme=Theme({f"bar.{part}": colour for part, colour in _BARS.items()}),
+            )
         return self._console
 
     @property

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from gancli.cli.output import Output
 from gancli.config import DOWNLOADS
 
-_LINE_SECONDS = 5.0
+_LINE_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def counting(output: Output, what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield a function to call with (done, in all), or None where nobody watches."""
+def counting(output: Output, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function to call with (done, in all): a bar, or lines elsewhere."""
     if not output.live:
-        yield None
+        yield _CountingLines(output, what)
         return
     from rich.progress import Progress  # noqa: PLC0415 - keeps --help fast
 
@@ -27,6 +27,20 @@ def counting(output: Output, what: str) -> Iterator[Callable[[int, int], None] |
             progress.update(task, completed=done, total=total)
 
         yield show
+
+
+class _CountingLines:
+    """A line every few seconds; work that takes less has none."""
+
+    def __init__(self, output: Output, what: str) -> None:
+        self.output, self.what = output, what
+        self.last_line = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self.last_line >= _LINE_SECONDS:
+            self.output.say(f"{done:,} of {total:,} {self.what}")
+            self.last_line = now
 
 
 def fetch_data(source: str, output: Output) -> None:

@@ -2,6 +2,12 @@
 
 A :class:`Table` says where things stand, :func:`type_for` how large words are, and a
 :class:`Sheet` is what has been put together, to be drawn as pixels or as SVG.
+
+All words in pictures are in the one face that comes with Pillow, Aileron. It has one weight and 113
+letters and signs, no minus, accent or exponent among them: enough for names, epochs and figures,
+and too little for plots and pages. So plots keep the face that comes with matplotlib, and a report
+that of its reader's system, which has bold letters and every script there without a byte in the
+file. A second face for all three would be 700 kB more to ship.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -761,3 +762,16 @@ def test_the_loop_over_digits_reports_each_failure(lab: Lab, tmp_path: Path) -> 
         f'for d in 0 1; do gancli {words} --steps 2 --digit $d --quiet || echo "digit $d: $?"; done'
     )
     assert shell(script, tmp_path).stdout == "checkpoints/tiny-three-digit-0\ndigit 1: 7\n"
+
+
+def test_long_work_says_how_far_it_is_where_nobody_watches(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["animate", lab.finished, "--out", "film", "--scale", 1]
+    line = re.compile(r"^[\d,]+ of [\d,]+ frames$", re.MULTILINE)
+    assert not line.findall(made(*words).stderr)  # not after a moment
+    monkeypatch.setattr("gancli.cli.progress._LINE_SECONDS", 0)
+    said = line.findall(made(*words).stderr)
+    assert said == [f"{n + 1} of {len(said)} frames" for n in range(len(said))]
+    assert len(said) > 2
+    assert not line.findall(made(*words, "--quiet").stderr)

@@ -7,12 +7,14 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import COMMAND, PATIENCE, Lab, environment, outcome
 
 if sys.platform == "win32":
     pytest.skip("needs a pseudo-terminal", allow_module_level=True)
 import pexpect
+import screens
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -87,6 +89,46 @@ def test_show_draws_a_run_in_colour(lab: Lab, tmp_path: Path) -> None:
     assert "▀" in said
     assert "batch_size = 16" in said
     assert said.rstrip().endswith(os.fspath(lab.finished))
+
+
+GREYS = {
+    "xterm-256color": {*("38;5;16", "38;5;231"), *(f"38;5;{grey}" for grey in range(232, 256))},
+    "xterm": {"30", "37", "90", "97"},
+}
+
+
+@pytest.mark.parametrize("term", GREYS)
+def test_fewer_colours_leave_the_digits_grey(lab: Lab, tmp_path: Path, term: str) -> None:
+    code, said = on_terminal(["show", lab.finished], tmp_path, TERM=term, COLORTERM="")
+    assert code == 0
+    upper = {"30": "40", "37": "47", "90": "100", "97": "107"}
+    cells = set(re.findall(r"\x1b\[([0-9;]+)m▀", said))
+    assert len(cells) > 2
+    greys = GREYS[term]
+    grounds = {upper.get(grey, grey.replace("38;", "48;")) for grey in greys}
+    assert cells <= {f"{fore};{back}" for fore in greys for back in grounds}
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+def test_the_screen_holds_the_digits_and_the_lines_under_them(
+    lab: Lab, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    command = [*COMMAND, *map(str, [*lab.tiny, "--steps", 120])]
+    told = environment(TERM="xterm-256color", COLORTERM="truecolor")
+    screen = screens.last_screen(list(screens.record(command, tmp_path, told, size)), size)
+    lines = [line.rstrip() for line in screen.display]
+    at = next(number for number, line in enumerate(lines) if line.startswith("loss D "))
+    assert lines[at + 1].startswith("epoch ")
+    assert lines[at + 1].endswith(("healthy", "too short to judge")) or " since " in lines[at + 1]
+    assert lines[at + 2].startswith("a ━━")
+    assert "120/120 steps" in lines[at + 2]
+    assert len(screen.display[at + 2].rstrip()) == size[0]  # the bar takes what is left
+    assert all(set(line) == {"▀"} for line in lines[at - 2 : at])
+    picture = np.asarray(screens.draw(screen).convert("RGB"))
+    assert picture.shape == (20 * size[1], 10 * size[0], 3)
+    digits = picture[20 * (at - 2) : 20 * at, : 10 * len(lines[at - 1])]
+    assert (digits.max(2) == digits.min(2)).all()
+    assert np.ptp(digits) > 50
 
 
 def test_recipes_fit_the_terminal(tmp_path: Path) -> None:
