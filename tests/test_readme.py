@@ -14,14 +14,15 @@ from PIL import Image
 
 __all__ = ["lab"]
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+README, GALLERY = ROOT / "README.md", ROOT / "docs" / "gallery.md"
 FENCE = re.compile(r"^```(?:sh|shell|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(gancli [a-z][^`]*)`")
 
 
-def commands() -> list[str]:
-    """Return the commands of the README, from its blocks and from its sentences."""
-    text = README.read_text(encoding="utf-8")
+def commands(page: Path = README) -> list[str]:
+    """Return the commands of a page, from its blocks and from its sentences."""
+    text = page.read_text(encoding="utf-8")
     found = []
     for block in FENCE.findall(text):
         for line in block.replace("\\\n", " ").splitlines():
@@ -91,6 +92,38 @@ def workplace(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path
 
 @pytest.mark.parametrize("line", commands())
 def test_a_command_of_the_readme_works(workplace: Path, line: str) -> None:
+    works(workplace, line)
+
+
+@pytest.mark.parametrize("line", sorted({*commands(GALLERY)} - {*commands()}))
+def test_a_command_of_the_gallery_works(workplace: Path, line: str) -> None:
+    if line.startswith("gancli animate"):
+        for name in re.findall(r"r\d-\S+-preview", line):
+            shutil.copytree("checkpoints/digit-7", f"checkpoints/{name}")
+    works(workplace, line)
+
+
+@pytest.mark.parametrize("page", [README, GALLERY])
+def test_what_a_page_links_to_is_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8"))
+    here = [link for link in links if "://" not in link]
+    assert here
+    assert [link for link in here if not (page.parent / link).is_file()] == []
+
+
+def test_the_gallery_is_small_and_shows_all_that_there_is() -> None:
+    pictures = {*(GALLERY.parent / "gallery").iterdir()}
+    assert sum(path.stat().st_size for path in pictures) < 6_000_000
+    shown = re.findall(r"!\[(.+?)\]\((gallery/.+?)\)", GALLERY.read_text(encoding="utf-8"))
+    assert {GALLERY.parent / link for _, link in shown} == pictures
+    for path in pictures:
+        with Image.open(path) as picture:
+            assert min(picture.size) > 300
+            assert (getattr(picture, "n_frames", 1) > 5) == (path.suffix == ".gif")
+            assert path.suffix != ".gif" or picture.info["loop"] == 0  # for ever
+
+
+def works(workplace: Path, line: str) -> None:
     line = re.sub(r"\$\w+|\{\d\}", "7", line).replace("RUN", "digit-7")
     words = shlex.split(line, comments=True)[1:]
     if words[0] == "train":
