@@ -15,13 +15,13 @@ from gancli import doctor, jobs, plots, recipes, report, runs
 from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, RunConfig
 from gancli.errors import CheckpointError, ConfigError, did_you_mean
 from gancli.observing import Observer
+from gancli.placement import Outcome, Placement
 from gancli.recipes import Recipe
 
 if TYPE_CHECKING:
     from gancli.judging import Verdict
     from gancli.metrics import ScoreCard
     from gancli.pictures.film import Film
-    from gancli.placement import Outcome
     from gancli.plots.compare import Comparison
     from gancli.sampling import Trained
     from gancli.scoring import History
@@ -123,7 +123,8 @@ def train(
     check_on_failure(on_failure)
     config = describe(recipe, digit=digit, seed=seed, data=data, settings=settings)
     run = runs.new_run(Path(runs_dir), name or runs.default_name(config))
-    job = jobs.Job(config, run, device, max_seconds, force, on_failure=on_failure)
+    placement = Placement(run, device, max_seconds, force, on_failure=on_failure)
+    job = jobs.Job(config, placement)
     return jobs.train_one(job, observer or Observer())
 
 

@@ -49,18 +49,17 @@ MOST_RESEEDS = 3
 class Job:
     """A run to be trained: what, where, and for how long.
 
-    ``on_failure`` is one of :data:`ON_FAILURE`; ``reseed`` starts again with the next seed, at most
-    :data:`MOST_RESEEDS` times.
+    ``placement.on_failure`` is one of :data:`ON_FAILURE`; ``reseed`` starts again with the next
+    seed, at most :data:`MOST_RESEEDS` times.
     """
 
     config: RunConfig
-    run: RunDirectory
-    device: str = "auto"
-    max_seconds: float | None = None
-    force: bool = False
-    threads_if_auto: int | None = None
-    command: Sequence[str] = ()
-    on_failure: str = "warn"
+    placement: Placement
+
+    @property
+    def run(self) -> RunDirectory:
+        """The directory of its run."""
+        return self.placement.run
 
     def settled(self) -> Job:
         """Return the job with the seed that its run has come to by failures with those before.
@@ -68,7 +67,8 @@ class Job:
         Raises:
             CheckpointError: the run there is damaged.
         """
-        if self.on_failure != "reseed" or self.force or not self.run.exists():
+        place = self.placement
+        if place.on_failure != "reseed" or place.force or not self.run.exists():
             return self
         kept = self.run.read_config()
         tried = kept.training.seed - self.config.training.seed
@@ -89,7 +89,7 @@ class Job:
             ConflictError: a run with another config lies there.
             CheckpointError: the run there is damaged.
         """
-        if self.force or not self.run.exists():
+        if self.placement.force or not self.run.exists():
             return False
         runs.check_identity(self.run, self.settled().config)
         return self.run.status() is runs.Status.FINISHED
@@ -118,7 +118,8 @@ Listener = Callable[[str, str, Any], None]
 
 def train_one(job: Job, observer: Observer) -> Outcome:
     """Train one job in this process; errors are :func:`gancli.session.train`'s."""
-    if job.on_failure == "reseed" and ranks.here().size > 1:
+    reseeds = job.placement.on_failure == "reseed"
+    if reseeds and ranks.here().size > 1:
         raise ConfigError(
             "--on-failure reseed starts a run again, which several processes cannot; take stop, "
             "or train with one process"
@@ -127,23 +128,15 @@ def train_one(job: Job, observer: Observer) -> Outcome:
 
     first_seed, job = job.config.training.seed, job.settled()
     while True:
-        placement = Placement(
-            job.run,
-            job.device,
-            job.max_seconds,
-            job.force,
-            job.threads_if_auto,
-            job.command,
-            job.on_failure,
-        )
         try:
-            return session.train(job.config, placement, observer)
+            return session.train(job.config, job.placement, observer)
         except UnhealthyError as error:
             seed = job.config.training.seed + 1
-            if job.on_failure != "reseed" or seed > first_seed + MOST_RESEEDS:
+            if not reseeds or seed > first_seed + MOST_RESEEDS:
                 raise
             observer.warned(f"{error}; starting again with seed {seed}")
-        job = dataclasses.replace(job.reseeded(1), force=True)
+        afresh = dataclasses.replace(job.placement, force=True)
+        job = dataclasses.replace(job.reseeded(1), placement=afresh)
 
 
 def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
@@ -235,13 +228,9 @@ class _Worker:
     def give(self, index: int, job: Job) -> None:
         self.index, self.job = index, job
         with contextlib.suppress(OSError):  # a dead worker is noticed when it is listened to
-            self.pipe.send(
-                {
-                    **dataclasses.asdict(dataclasses.replace(job, command=list(job.command))),
-                    "config": job.config.to_table(),
-                    "run": str(job.run.path),
-                }
-            )
+            # Plain data: no object of ours goes through a pipe.
+            place = {**vars(job.placement), "run": str(job.run.path)}
+            self.pipe.send((job.config.to_table(), {**place, "command": list(place["command"])}))
 
     def receive(self, listen: Listener) -> tuple[int, Result | None]:
         """Take one message; return the result when it is the last of a job."""
@@ -295,14 +284,10 @@ def _work(pipe: Connection, core: int | None) -> None:
             pipe.send(("result", content))
 
 
-def _train_received(content: dict[str, Any], pipe: Connection) -> Result:
-    job = Job(
-        **{
-            **content,
-            "config": from_table(content["config"]),
-            "run": RunDirectory(Path(content["run"])),
-        }
-    )
+def _train_received(content: tuple[dict[str, Any], dict[str, Any]], pipe: Connection) -> Result:
+    table, place = content
+    run = RunDirectory(Path(place["run"]))
+    job = Job(from_table(table), Placement(**{**place, "run": run}))
     try:
         return train_here(job, _PipeObserver(pipe))
     except Interrupted as error:  # before the first step, or for the second time

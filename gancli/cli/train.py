@@ -6,7 +6,7 @@ import itertools
 import math
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -25,9 +25,7 @@ from gancli.config import parse_assignment
 from gancli.cores import usable_cores
 from gancli.errors import ConfigError, GancliError
 from gancli.jobs import Job, Result
-
-if TYPE_CHECKING:
-    from gancli.placement import Outcome
+from gancli.placement import Outcome, Placement
 
 
 def train(
@@ -137,15 +135,17 @@ def train(
     planned = [
         Job(
             config,
-            runs.new_run(
-                runs_dir, runs.default_name(config, preview=preview) if name is None else name
+            Placement(
+                runs.new_run(
+                    runs_dir, runs.default_name(config, preview=preview) if name is None else name
+                ),
+                device,
+                max_seconds,
+                force,
+                1 if processes > 1 else None,
+                ["gancli", *sys.argv[1:]],
+                on_failure,
             ),
-            device,
-            max_seconds,
-            force,
-            1 if processes > 1 else None,
-            ["gancli", *sys.argv[1:]],
-            on_failure,
         )
         for config in configs
     ]
@@ -187,7 +187,7 @@ def _print_plan(job: Job, output: Output) -> None:
         f"{len(splits.train):,} images, {plan.steps_per_epoch:,} steps an epoch, "
         f"{plan.total_steps:,} steps in all; nothing was written"
     )
-    output.next(*(word for word in job.command if word != "--dry-run"))
+    output.next(*(word for word in job.placement.command if word != "--dry-run"))
     if output.as_json:
         output.result(None, {"config": config.to_table(), "total_steps": plan.total_steps})
     else:
