@@ -160,6 +160,9 @@ class OptimizerConfig:
     lr_final: float | None = _option(
         None, "learning rate at the end, on a cosine; left out: constant", low=0, high=1e3
     )
+    warmup_steps: int = _option(
+        0, "steps in which the learning rate rises to its own, in a straight line", low=0
+    )
     beta1: float = _option(0.5, "Adam: memory of the gradient", low=0, high=0.999999)
     beta2: float = _option(0.99, "Adam: memory of its square", low=0, high=0.999999)
     momentum: float = _option(

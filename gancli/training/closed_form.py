@@ -1,18 +1,26 @@
-"""Gradients of dense networks by the chain rule written out, where that is all a step needs.
+"""Gradients by the chain rule written out, where that is less work than autograd's records.
 
 Autograd records every call of a step to replay it. For small networks the records cost more than
 some of the products, and a stack of dense layers needs none of them: its gradients are two products
 a layer and an elementwise slope between them. They are the same as autograd's to rounding.
+
+Penalties of D's slopes at images (R1, R2) gain most. Autograd goes back a second time, through all
+that it did on its first way back. But a network of weighted layers and rectifiers is linear around
+each image, and what a logit's slope d is at every layer, found by one way back, serves loss and
+penalty alike. Let c be the loss's gradient at an image's logit, and s the penalty's gradient at the
+slope that the image itself was told. The gradient at a weight is the sum over images of d times
+(c a + t), where a is what the layer was given, and t is s carried forward without biases. The two
+are carried forward as one: penalties cost no more than one way forward.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import conv2d, linear
 
 from gancli.config import RunConfig
 from gancli.networks import Discriminator, Generator
@@ -28,50 +36,66 @@ _SLOPES: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], Tensor]] = {
     nn.Sigmoid: lambda layer, gradient, output: _aten.sigmoid_backward(gradient, output),
     nn.Tanh: lambda layer, gradient, output: _aten.tanh_backward(gradient, output),
 }
-# What only says how numbers are arranged; inside a chain they are always [n, features].
+_RECTIFIERS = (nn.ReLU, nn.LeakyReLU)
+# What only says how numbers are arranged.
 _VIEWS = (nn.Flatten, nn.Unflatten, Reshape)
-_GENERATOR_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "minimax": lambda logits: -logits.sigmoid(),
-    "non-saturating": lambda logits: -(-logits).sigmoid(),
+# From the logits of fakes and of real images to the gradient of one image's loss at its fake.
+_GENERATOR_SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "minimax": lambda fake, real: -fake.sigmoid(),
+    "non-saturating": lambda fake, real: -(-fake).sigmoid(),
+    "relativistic": lambda fake, real: -(real - fake).sigmoid(),
 }
 
 
 class Chain:
-    """A network of dense layers that finds its own gradients.
+    """A network of weighted layers in a row that finds its own gradients.
 
     It shares the network's weights, computes in 16 bits where the network would, and drops what the
     network would have dropped next.
 
     Args:
-        network: one that :func:`fits`.
+        network: one whose layers are all known here; a generator without classes.
     """
 
     def __init__(self, network: Generator | Discriminator) -> None:
         self.network = network
-        self.layers = [layer for layer in _leaves(network) if not isinstance(layer, _VIEWS)]
-        self.first = next(layer for layer in self.layers if isinstance(layer, nn.Linear))
-        self.shape = network.sample_shape if isinstance(network, Generator) else ()
-        self.passed: list[tuple[nn.Module, Tensor, Tensor | None]] = []
+        self.layers = _leaves(network)
+        self.first = next(each for each in self.layers if isinstance(each, nn.Linear | nn.Conv2d))
+        self.batch = self.end = torch.empty(0)
+        self.labels: Tensor | None = None
+        self.passed: list[tuple[Any, Tensor, Tensor | None]] = []
+        self.told: list[Tensor] = []
 
     @torch.no_grad()
     def __call__(self, batch: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return what the network does, without a graph; remembers the way for :meth:`backward`."""
-        values, self.passed = batch.flatten(1), []
-        if self.network.half_precision:
-            values = values.bfloat16()
+        """Return what the network does, without a graph; remembers the way.
+
+        Args:
+            batch: as the network takes it.
+            labels: int64 [n], of a conditional discriminator.
+        """
+        self.batch = values = batch.bfloat16() if self.network.half_precision else batch
+        self.labels, self.passed = labels, []
         for layer in self.layers:
-            if isinstance(layer, nn.Linear):
+            if isinstance(layer, nn.Linear | nn.Conv2d):
                 weight = layer.weight.to(values.dtype)
                 self.passed.append((layer, values, weight))
-                values = torch.addmm(layer.bias.to(values.dtype), values, weight.t())
+                values = _weighted(layer, values, weight, layer.bias)
             elif isinstance(layer, Dropout):
                 mask = layer.mask(values)
                 self.passed.append((layer, mask, None))
                 values = values * mask
+            elif isinstance(layer, _VIEWS):
+                self.passed.append((layer, values, None))
+                values = layer.forward(values)
             else:
                 values = layer.forward(values)
                 self.passed.append((layer, values, None))
-        return values.to(batch.dtype).reshape(len(batch), *self.shape)
+        self.end = values
+        found = values.to(batch.dtype)
+        if isinstance(self.network, Generator):
+            return found.reshape(len(batch), *self.network.sample_shape)
+        return found[:, 0] if labels is None else found.gather(1, labels[:, None])[:, 0]
 
     @torch.no_grad()
     def backward(self, gradient: Tensor, *, frozen: bool = False) -> Tensor:
@@ -82,77 +106,196 @@ class Chain:
             frozen: spare the weights; otherwise the gradients at them replace their ``grad``.
 
         Returns:
-            Of a frozen network the gradient at its input, [n, features].
+            Of a frozen network the gradient at its input, in its shape.
         """
-        gradient = gradient.reshape(-1, math.prod(self.shape))
-        if self.network.half_precision:
-            gradient = gradient.bfloat16()
+        gradient = self._at_end(gradient)
         for layer, values, weight in reversed(self.passed):
-            if isinstance(layer, nn.Linear):
+            if weight is not None:
                 if not frozen:
-                    layer.weight.grad = (gradient.t() @ values).to(layer.weight.dtype)
-                    layer.bias.grad = gradient.sum(0).to(layer.bias.dtype)
+                    _learn(layer, gradient, values, weight)
+                    layer.bias.grad = _over_pixels(gradient).sum(0).to(self.first.weight.dtype)
                     if layer is self.first:
                         break
-                assert weight is not None
-                gradient = gradient @ weight
-            elif isinstance(layer, Dropout):
-                gradient = gradient * values
+                gradient = _at_input(layer, gradient, values, weight)
             else:
-                gradient = _SLOPES[type(layer)](layer, gradient, values)
+                gradient = _through(layer, gradient, values, back=True)
         return gradient.to(self.first.weight.dtype)
+
+    @torch.no_grad()
+    def slopes(self) -> Tensor:
+        """Return the gradient of each image's logit of the last call at that image.
+
+        It is remembered what the gradient is at every layer, for :meth:`learn`. Of a network of
+        weighted layers and rectifiers alone.
+
+        Returns:
+            In the shape of the images.
+        """
+        gradient, self.told = self._at_end(self.end.new_ones(len(self.end))), []
+        for layer, values, weight in reversed(self.passed):
+            if weight is not None:
+                self.told.append(gradient)
+                gradient = _at_input(layer, gradient, values, weight)
+            else:
+                gradient = _through(layer, gradient, values, back=True)
+        return gradient.to(self.first.weight.dtype)
+
+    @torch.no_grad()
+    def learn(self, at_logits: Tensor, at_slopes: Tensor) -> None:
+        """Replace the weights' ``grad`` by that of what is a function of logits and slopes.
+
+        Args:
+            at_logits: its gradient at the logits, [n].
+            at_slopes: its gradient at what :meth:`slopes` returned, in that shape.
+        """
+        pulls = at_logits.to(self.batch.dtype)
+        values = _for_each(pulls, self.batch) * self.batch + at_slopes.to(self.batch.dtype)
+        for layer, passed, weight in self.passed:
+            if weight is None:
+                values = _through(layer, values, passed)
+                continue
+            gradient = self.told.pop()
+            _learn(layer, gradient, values, weight)
+            layer.bias.grad = (pulls @ _over_pixels(gradient)).to(self.first.weight.dtype)
+            if not self.told:
+                break
+            carried = _weighted(layer, values, weight, None)
+            bias = layer.bias.to(carried.dtype).view(-1, *(1,) * (carried.ndim - 2))
+            values = torch.addcmul(carried, _for_each(pulls, carried), bias)
+
+    def _at_end(self, gradient: Tensor) -> Tensor:
+        """Bring a gradient at what a call returned to the end of the layers."""
+        gradient = gradient.to(self.end.dtype)
+        if self.labels is None:
+            return gradient.reshape(self.end.shape)
+        return torch.zeros_like(self.end).scatter_(1, self.labels[:, None], gradient[:, None])
 
 
 class Chains(NamedTuple):
-    """Both networks of a game."""
+    """The networks of a game; a generator that is no chain needs autograd."""
 
-    generator: Chain
+    generator: Chain | None
     discriminator: Chain
 
 
 def chains(config: RunConfig, generator: Generator, discriminator: Discriminator) -> Chains | None:
-    """Return both networks as chains, or None where a step needs autograd."""
-    if not fits(config, generator, discriminator):
+    """Return the networks as chains, or None where a step needs autograd, or is quicker by it."""
+    loss, layers = config.loss, _leaves(discriminator)
+    if (
+        loss.name not in _GENERATOR_SLOPES
+        or loss.gradient_penalty
+        or config.training.unrolled_steps
+        or not any(isinstance(layer, nn.Linear | nn.Conv2d) for layer in layers)
+    ):
         return None
-    return Chains(Chain(generator), Chain(discriminator))
+    dense = _consists_of(generator, nn.Linear, Dropout, *_VIEWS, *_SLOPES)
+    own = Chain(generator) if dense and generator.embedding is None else None
+    if loss.r1 or loss.r2:
+        known = _consists_of(discriminator, nn.Linear, nn.Conv2d, Dropout, *_VIEWS, *_RECTIFIERS)
+    else:
+        known = own is not None and _consists_of(
+            discriminator, nn.Linear, Dropout, *_VIEWS, *_SLOPES
+        )
+    return Chains(own, Chain(discriminator)) if known else None
 
 
-def fits(config: RunConfig, generator: Generator, discriminator: Discriminator) -> bool:
-    """Tell whether all that a run differentiates is cross-entropy of dense networks, once."""
-    loss = config.loss
-    return (
-        loss.name in _GENERATOR_SLOPES
-        and not (loss.r1 or loss.r2 or loss.gradient_penalty)
-        and not config.training.unrolled_steps
-        and not discriminator.conditional
-        and _is_dense(generator)
-        and _is_dense(discriminator)
-    )
-
-
-def discriminator_slopes(logits: Tensor, labels: Tensor) -> Tensor:
+def discriminator_slopes(loss: str, logits: Tensor, labels: Tensor) -> Tensor:
     """Return the gradient of the discriminator's loss at its logits.
 
     Args:
+        loss: minimax, non-saturating or relativistic.
         logits: [2, n], of real images and of fakes.
-        labels: [2, n].
+        labels: [2, n]; a relativistic loss has none.
     """
-    # Not sigmoid(x) - t, which rounds to nothing where D is sure and right.
-    slopes = (1 - labels) * logits.sigmoid() - labels * (-logits).sigmoid()
+    if loss == "relativistic":
+        pull = (logits[1] - logits[0]).sigmoid()
+        slopes = torch.stack([-pull, pull])
+    else:
+        # Not sigmoid(x) - t, which rounds to nothing where D is sure and right.
+        slopes = (1 - labels) * logits.sigmoid() - labels * (-logits).sigmoid()
     return slopes / logits.shape[1]
 
 
-def generator_slopes(loss: str, logits: Tensor) -> Tensor:
-    """Return the gradient of the generator's loss at the fakes' logits [n]."""
-    return _GENERATOR_SLOPES[loss](logits) / len(logits)
+def generator_slopes(loss: str, fake: Tensor, real: Tensor) -> Tensor:
+    """Return the gradient of the generator's loss at the fakes' logits [n].
+
+    Args:
+        loss: minimax, non-saturating or relativistic.
+        fake: logits [n].
+        real: logits [n], which a relativistic loss alone looks at.
+    """
+    return _GENERATOR_SLOPES[loss](fake, real) / len(fake)
 
 
-def _is_dense(network: Generator | Discriminator) -> bool:
-    known = (nn.Linear, Dropout, *_VIEWS, *_SLOPES)
-    layers = _leaves(network)
-    return all(type(layer) in known for layer in layers) and any(
-        isinstance(layer, nn.Linear) for layer in layers
-    )
+def _weighted(layer: Any, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    bias = None if bias is None else bias.to(values.dtype)
+    if isinstance(layer, nn.Linear):
+        return linear(values, weight, bias)
+    return conv2d(values, weight, bias, layer.stride, layer.padding)
+
+
+def _at_input(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    if isinstance(layer, nn.Linear):
+        return gradient @ weight
+    return _convolved_back(layer, gradient, values, weight, 0)
+
+
+def _learn(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> None:
+    """Give a weight the sum over images of the gradient there times what the layer was given."""
+    if isinstance(layer, nn.Linear):
+        found = gradient.t() @ values
+    else:
+        found = _convolved_back(layer, gradient, values, weight, 1)
+    layer.weight.grad = found.to(layer.weight.dtype)
+
+
+def _convolved_back(
+    layer: nn.Conv2d, gradient: Tensor, values: Tensor, weight: Tensor, which: int
+) -> Tensor:
+    """Return the gradient at a convolution's input (0) or weight (1)."""
+    found: Tensor = _aten.convolution_backward(
+        gradient,
+        values,
+        weight,
+        None,
+        layer.stride,
+        layer.padding,
+        layer.dilation,
+        False,
+        [0, 0],
+        layer.groups,
+        [which == 0, which == 1, False],
+    )[which]
+    return found
+
+
+def _through(layer: Any, values: Tensor, passed: Tensor, *, back: bool = False) -> Tensor:
+    """Carry a gradient back through a layer without weights, or a small change forward."""
+    if isinstance(layer, Dropout):
+        return values * passed
+    if isinstance(layer, _VIEWS):
+        return _as(values, passed) if back else layer.forward(values)
+    return _SLOPES[type(layer)](layer, values, passed)
+
+
+def _as(values: Tensor, like: Tensor) -> Tensor:
+    """Return values in the shape and memory layout of others: mixed layouts make slow kernels."""
+    values = values.reshape(like.shape)
+    return values if like.is_contiguous() else torch.empty_like(like).copy_(values)
+
+
+def _over_pixels(gradient: Tensor) -> Tensor:
+    """Return [n, channels] of [n, channels] or [n, channels, height, width]."""
+    return gradient if gradient.ndim == 2 else gradient.sum((2, 3))
+
+
+def _for_each(numbers: Tensor, batch: Tensor) -> Tensor:
+    """Return a number an image, [n], so that it multiplies a batch."""
+    return numbers.view(-1, *(1,) * (batch.ndim - 1))
+
+
+def _consists_of(network: Generator | Discriminator, *kinds: type[nn.Module]) -> bool:
+    return all(type(layer) in kinds for layer in _leaves(network))
 
 
 def _leaves(network: Generator | Discriminator) -> list[nn.Module]:

@@ -16,7 +16,7 @@ from gancli.errors import TrainingError
 from gancli.latents import draw_latents
 from gancli.losses import LOSSES, cross_entropy, gradient_penalty, squared_gradient
 from gancli.networks import Discriminator
-from gancli.training.closed_form import discriminator_slopes, generator_slopes
+from gancli.training.closed_form import Chain, discriminator_slopes, generator_slopes
 from gancli.training.optimizers import Optimizer
 from gancli.training.state import TrainState
 
@@ -65,7 +65,7 @@ def train_step(
             they are too, and a gradient's norm of nan tells.
     """
     for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
-        _set_learning_rate(optimizer, progress)
+        _set_learning_rate(optimizer, state.step, progress)
     for real, labels in batches:
         fake = _draw_fakes(state, labels, len(real), config)
         seen = _with_noise(_Batch(real, fake.detach(), labels), state, config, progress)
@@ -142,7 +142,8 @@ def _saturation(images: Tensor, config: RunConfig) -> Tensor:
 def _draw_fakes(state: TrainState, labels: Tensor | None, count: int, config: RunConfig) -> Tensor:
     """Draw fakes of the same classes as the real images, as paired losses need them."""
     latents = draw_latents(count * state.team.size, config.latent, state.random)
-    generator = state.generator if state.chains is None else state.chains.generator
+    chain = None if state.chains is None else state.chains.generator
+    generator = state.generator if chain is None else chain
     fakes: Tensor = generator(state.team.part(latents), labels)
     return fakes
 
@@ -164,12 +165,11 @@ def _with_noise(batch: _Batch, state: TrainState, config: RunConfig, progress: f
 def _discriminator_step(
     state: TrainState, batch: _Batch, config: RunConfig, progress: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    discriminator, settings = state.discriminator, config.loss
-    game = LOSSES[settings.name]
-    penalised = settings.r1 > 0 or settings.r2 > 0
-    if penalised:
-        batch.real.requires_grad_()
-        batch.fake.requires_grad_()
+    settings, game = config.loss, LOSSES[config.loss.name]
+    fall = cosine(1.0, settings.penalty_final, progress)
+    gammas = fall * settings.r1, fall * settings.r2
+    for images, gamma in zip((batch.real, batch.fake), gammas, strict=True):
+        images.requires_grad_(gamma > 0 and state.chains is None)
     logits = _both_logits(state, batch)
     real_logits, fake_logits = logits
     ends = (settings.real_labels, settings.fake_labels)
@@ -179,29 +179,50 @@ def _discriminator_step(
     else:
         loss = game.discriminator(real_logits, fake_logits)
     adversarial = loss.detach()
-    if penalised:
-        fall = cosine(1.0, settings.penalty_final, progress)
-        if settings.r1:
-            loss = loss + fall * settings.r1 / 2 * squared_gradient(real_logits, batch.real).mean()
-        if settings.r2:
-            loss = loss + fall * settings.r2 / 2 * squared_gradient(fake_logits, batch.fake).mean()
-    if settings.gradient_penalty:
-        one_each = state.team.whole((len(batch.real), *(1,) * (batch.real.ndim - 1)))
-        fraction = torch.rand(one_each, generator=state.random, device=batch.real.device)
-        penalty = gradient_penalty(
-            lambda between: discriminator(between, batch.labels),
-            batch.real,
-            batch.fake,
-            state.team.part(fraction),
-        )
-        loss = loss + settings.gradient_penalty * penalty
     state.discriminator_optimizer.forget_gradients()
     if state.chains is None:
+        for each, images, gamma in zip(logits, (batch.real, batch.fake), gammas, strict=True):
+            if gamma:
+                loss = loss + gamma / 2 * squared_gradient(each, images).mean()
+        if settings.gradient_penalty:
+            loss = loss + settings.gradient_penalty * _penalty_between(state, batch)
         loss.backward()  # type: ignore[no-untyped-call]
     else:
-        state.chains.discriminator.backward(discriminator_slopes(logits, labels))
+        pulls = discriminator_slopes(settings.name, logits, labels)
+        loss = loss + _learn_by_chain(state.chains.discriminator, pulls, gammas)
     norm = _descend(loss, state.discriminator_optimizer, state, "discriminator")
     return adversarial, _means(logits.detach(), labels, game.pairs), norm
+
+
+def _learn_by_chain(
+    discriminator: Chain, pulls: Tensor, gammas: tuple[float, float]
+) -> Tensor | float:
+    """Give D's weights the gradients of its loss, whose own at the logits [2, n] are the pulls.
+
+    Returns:
+        What the penalties R1 and R2 add to the loss.
+    """
+    if not any(gammas):
+        discriminator.backward(pulls)
+        return 0.0
+    slopes = discriminator.slopes()
+    penalty = slopes.new_zeros(())
+    for each, gamma in zip(slopes.chunk(2), gammas, strict=True):
+        penalty = penalty + gamma / 2 * each.square().sum() / len(each)
+        each.mul_(gamma / len(each))  # from here on, the gradient of the penalty at the slopes
+    discriminator.learn(pulls.flatten(), slopes)
+    return penalty
+
+
+def _penalty_between(state: TrainState, batch: _Batch) -> Tensor:
+    one_each = state.team.whole((len(batch.real), *(1,) * (batch.real.ndim - 1)))
+    fraction = torch.rand(one_each, generator=state.random, device=batch.real.device)
+    return gradient_penalty(
+        lambda between: state.discriminator(between, batch.labels),
+        batch.real,
+        batch.fake,
+        state.team.part(fraction),
+    )
 
 
 def _means(logits: Tensor, labels: Tensor, pairs: bool) -> Tensor:
@@ -226,11 +247,17 @@ def _generator_step(
     if state.chains is None:
         loss, slopes = _generator_gradients(state, batch, config)
     else:
-        logits = state.chains.discriminator(batch.fake)
-        loss = LOSSES[config.loss.name].generator(logits, logits)
-        slopes = generator_slopes(config.loss.name, logits)
-        slopes = state.chains.discriminator.backward(slopes, frozen=True)
-        state.chains.generator.backward(slopes)
+        game, judge = LOSSES[config.loss.name], state.chains.discriminator
+        beside = judge(batch.real, batch.labels) if game.pairs else None
+        fake_logits = judge(batch.fake.detach(), batch.labels)  # last: the way back is remembered
+        real_logits = fake_logits if beside is None else beside
+        loss = game.generator(fake_logits, real_logits)
+        at_logits = generator_slopes(config.loss.name, fake_logits, real_logits)
+        slopes = judge.backward(at_logits, frozen=True)
+        if state.chains.generator is None:
+            batch.fake.backward(slopes)  # type: ignore[no-untyped-call]
+        else:
+            state.chains.generator.backward(slopes)
     norm = _descend(loss, state.generator_optimizer, state, "generator")
     return loss.detach(), norm, slopes
 
@@ -364,10 +391,11 @@ def _update_average(state: TrainState, half_life: float) -> None:
         averaged.copy_(buffer)
 
 
-def _set_learning_rate(optimizer: Optimizer, progress: float) -> None:
+def _set_learning_rate(optimizer: Optimizer, step: int, progress: float) -> None:
     config = optimizer.config
     final = config.lr if config.lr_final is None else config.lr_final
-    optimizer.lr = cosine(config.lr, final, progress)
+    risen = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    optimizer.lr = risen * cosine(config.lr, final, progress)
 
 
 def cosine(start: float, end: float, progress: float) -> float:
