@@ -24,12 +24,12 @@ from gancli.sampling import from_pixels
 from gancli.training.state import create
 from gancli.training.step import train_step
 
-RECIPES = ("r1-fc", "r1-mlp", "r2-1-baseline", "r2-6-final", "r4-narrow", "r4-base")
+RECIPES = ("digit", "r1-fc", "r1-damped", "r1-mlp", "r2-1-baseline", "r2-6-final", "r4-base")
 PRECISIONS = ("fp32", "bf16")
 
 
 def described(recipe: str, precision: str) -> RunConfig:
-    config = api.describe(recipe, digit=7 if recipe.startswith("r1") else None)
+    config = api.describe(recipe, digit=7 if recipe.startswith(("r1", "digit")) else None)
     training = dataclasses.replace(config.training, precision=precision)
     return dataclasses.replace(config, training=training)
 

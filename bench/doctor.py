@@ -24,7 +24,7 @@ import statistics
 import struct
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,15 +59,30 @@ class System:
     recipe: str
     digit: int | None
     steps: int
-    settings: tuple[tuple[str, Any], ...] = ()
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+# A convolutional GAN without penalties, such as many train; the recipe `digit` has outgrown it.
+_RATES = {"lr": 1e-3, "lr_final": 1e-4, "warmup_steps": 0}
+PLAIN = {
+    **{
+        f"{side}_optimizer.{key}": _RATES[key]
+        for side in ("generator", "discriminator")
+        for key in _RATES
+    },
+    "discriminator.layers": [
+        *("conv 16 4 stride=2", "leaky_relu 0.2", "conv 32 4 stride=2", "leaky_relu 0.2"),
+        *("conv 32 3", "leaky_relu 0.2", "flatten", "dense 128", "leaky_relu 0.2", "dense 1"),
+    ],
+    "loss.r1": 0.0,
+    "loss.r2": 0.0,
+    "loss.penalty_final": 1.0,
+}
+PAIRS = {**PLAIN, "loss.name": "relativistic", "loss.r1": 1.0, "loss.r2": 1.0}
 SYSTEMS = {
-    "digit": System("digit", 7, 300),
+    "digit": System("digit", 7, 300, PLAIN),
     "r2": System("r2-1-baseline", None, 2400),
-    "pairs": System(
-        "digit", 3, 300, (("loss.name", "relativistic"), ("loss.r1", 1.0), ("loss.r2", 1.0))
-    ),
+    "pairs": System("digit", 3, 300, PAIRS),
     "ring8": System("points", None, 1500),
 }
 CROSS_ENTROPY = ("digit", "r2")
@@ -149,8 +164,8 @@ def cases() -> list[Case]:
 def settings(case: Case, folder: Path) -> tuple[str | None, dict[str, Any]]:
     """Return the data set, if it is not the system's own, and the settings of a run."""
     system = SYSTEMS[case.system]
-    changes = {**dict(system.settings), **(FAULTS[case.fault][2] if case.fault else {})}
-    config = api.describe(system.recipe, digit=system.digit)
+    changes = {**system.settings, **(FAULTS[case.fault][2] if case.fault else {})}
+    config = api.describe(system.recipe, digit=system.digit, settings=system.settings)
     for key, part in (("g_rate", "generator_optimizer"), ("d_rate", "discriminator_optimizer")):
         if key in changes:
             factor, rates = changes.pop(key), getattr(config, part)

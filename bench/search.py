@@ -1,0 +1,176 @@
+"""Search for the default recipe: what each lever gives, alone, in distance and seconds.
+
+    python bench/search.py RUNS_DIR                    # every variant; give it again to go on
+    python bench/search.py RUNS_DIR --only rate        # variants whose names begin so
+    python bench/search.py RUNS_DIR --no-training      # the table, of the runs that are there
+
+The variants stand in bench/search.toml: each is the recipe `digit` with some settings changed. They
+are trained on MNIST's first 50,000 training images, two at a time, one thread each, and scored on
+the last 10,000, which are withheld from training. The test split is never looked at. Seconds are
+those of one core spent in training, so that others on the machine disturb little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import dataclasses
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gancli import api, data, files, sampling
+from gancli.metrics.scores import score
+
+VARIANTS = Path(__file__).with_suffix(".toml")
+HOLDOUT = 10_000
+FIGURES = (
+    "frechet_distance_judge",
+    "frechet_distance_random",
+    "judge_share",
+    "precision_judge",
+    "recall_judge",
+    "coverage_judge",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One training of a variant."""
+
+    variant: str
+    settings: dict[str, Any]
+    digit: int
+    seed: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run's."""
+        return f"{self.variant}-digit-{self.digit}-seed-{self.seed}"
+
+    @property
+    def result(self) -> Path:
+        """The file with its figures, there once it is scored."""
+        return self.folder / self.name / "search.json"
+
+
+def do(job: Job) -> None:
+    """Train and score what is not scored yet, in a process of its own."""
+    if job.result.exists():
+        return
+    words = [sys.executable, __file__, str(job.folder), "--job", job.name]
+    done = subprocess.run(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    print(job.name, "done" if done.returncode == 0 else "failed", file=sys.stderr, flush=True)
+
+
+def train_and_score(job: Job) -> None:
+    torch.set_num_threads(1)
+    settings = {
+        "training.threads": 1,
+        "data.holdout": HOLDOUT,
+        "record.frame_every": 1e6,
+        **job.settings,
+    }
+    began = os.times()
+    outcome = api.train(
+        "digit",
+        digit=job.digit,
+        seed=job.seed,
+        settings=settings,
+        name=job.name,
+        runs_dir=job.folder,
+        device="cpu",
+        force=True,
+    )
+    ended = os.times()
+    trained = sampling.load(outcome.run.path)
+    splits = dataclasses.replace(data.load("mnist", holdout=HOLDOUT), test=None)
+    card = score(
+        lambda seeds: (trained.sample(seeds), trained.labels(seeds)),
+        splits,
+        digit=job.digit,
+        samples=2_000,
+    )
+    found: dict[str, Any] = {name: (card[name].value, card[name].real) for name in FIGURES}
+    found["seconds"] = ended.user + ended.system - began.user - began.system
+    found["steps"] = outcome.run.read_log()[-1]["step"]
+    files.write_text(job.result, json.dumps(found) + "\n")
+
+
+def jobs(folder: Path, digits: list[int], seeds: list[int]) -> list[Job]:
+    """Return every training, seed after seed, so that a first answer comes early."""
+    variants = tomllib.loads(VARIANTS.read_text())
+    return [
+        Job(name, variant["settings"], digit, seed, folder)
+        for seed in seeds
+        for digit in digits
+        for name, variant in variants.items()
+    ]
+
+
+def table(found: list[Job]) -> str:
+    """Return the variants as Markdown: medians over digits and seeds, spread of the distance."""
+    variants = tomllib.loads(VARIANTS.read_text())
+    lines = [
+        "| variant | what is changed | runs | steps | seconds of a core | distance, judge "
+        "(real) | times real | distance, random features | share | precision | recall | coverage |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, variant in variants.items():
+        rows = [json.loads(job.result.read_text()) for job in found if job.variant == name]
+        if not rows:
+            continue
+
+        def middle(key: str, rows: list[dict[str, Any]] = rows) -> float:
+            return statistics.median(row[key][0] for row in rows)
+
+        distances = sorted(row[FIGURES[0]][0] for row in rows)
+        real = statistics.median(row[FIGURES[0]][1] for row in rows)
+        ratio = statistics.median(row[FIGURES[0]][0] / row[FIGURES[0]][1] for row in rows)
+        seconds = statistics.median(row["seconds"] for row in rows)
+        shares = " | ".join(f"{middle(key):.3f}" for key in FIGURES[2:])
+        lines.append(
+            f"| {name} | {variant['change']} | {len(rows)} | {rows[0]['steps']:,} | {seconds:.0f} "
+            f"| {statistics.median(distances):.1f}, {distances[0]:.1f} to {distances[-1]:.1f} "
+            f"({real:.1f}) | {ratio:.2f} | {middle(FIGURES[1]):.2g} | {shares} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    layout = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("folder", type=Path, metavar="RUNS_DIR")
+    parser.add_argument("--only", default="", help="variants whose names begin so")
+    parser.add_argument("--digits", default="7,2")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--side-by-side", type=int, default=2)
+    parser.add_argument("--no-training", action="store_true")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    wanted = parser.parse_args()
+    if wanted.job:
+        every = jobs(wanted.folder, list(range(10)), list(range(100)))
+        train_and_score(next(job for job in every if job.name == wanted.job))
+        return
+    digits, seeds = ([int(n) for n in text.split(",")] for text in (wanted.digits, wanted.seeds))
+    planned = [
+        job
+        for job in jobs(wanted.folder.resolve(), digits, seeds)
+        if job.variant.startswith(wanted.only)
+    ]
+    if not wanted.no_training:
+        with concurrent.futures.ThreadPoolExecutor(wanted.side_by_side) as pool:
+            list(pool.map(do, planned))
+    print(table([job for job in planned if job.result.exists()]))
+
+
+if __name__ == "__main__":
+    main()
