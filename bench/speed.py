@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import speed_page
+from memory import peak
 from speed_page import (
     COMMANDS,
     LEAST_OF_REFERENCE,
@@ -33,7 +34,6 @@ from speed_page import (
     WORKS,
     Command,
     Figure,
-    Memory,
     Rate,
     Results,
     Side,
@@ -97,7 +97,7 @@ def main() -> None:
         ceilings=ceilings(lengths),
         rates=[told(rate_of(work, lengths)) for work in works],
         figures=[told(figure_of(command, lengths)) for command in commands],
-        memories=memories() if not wanted.only else [],
+        memories=[] if wanted.only else [peak(name, 5, "auto") for name in recipes.names()],
     )
     text = speed_page.text(results, lengths.windows, lengths.rounds, lengths.foreign)
     print(text)
@@ -265,17 +265,6 @@ def data_parallel(command: Command, lengths: Lengths) -> Figure:
         return Figure(command, None)
     words = f"two {together.text(',.0f')} images/s, one {alone.text(',.0f')} images/s"
     return Figure(command, together.median / alone.median, words)
-
-
-def memories() -> list[Memory]:
-    """Return the most memory that a short training of each default and report recipe held."""
-    found = []
-    for name in recipes.names():
-        one_class = name == recipes.ONE_CLASS or name.startswith("r1")
-        words = ["--recipe", name, *(["--digit", "7"] if one_class else []), "--steps", "3"]
-        with trained(*words) as (_, session, _):
-            found.append(Memory(name, session["peak_memory_bytes"]))
-    return found
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import torch
 from torch import Tensor
 
 import gancli
-from gancli import checkpoints, doctor, files
+from gancli import checkpoints, doctor, files, memory
 from gancli.checkpoints import Checkpoint
 from gancli.config import RunConfig
 from gancli.data import DataSplits
@@ -238,7 +236,7 @@ class Recorder:
                     "seconds": round(outcome.seconds, 3),
                     "step_seconds": round(outcome.step_seconds, 3),
                     "images_per_second": round(outcome.images_per_second, 1),
-                    "peak_memory_bytes": _peak_memory_bytes(),
+                    "peak_memory_bytes": memory.peak_bytes(),
                 }
             )
         self.run.write_status(
@@ -271,13 +269,3 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
-
-
-def _peak_memory_bytes() -> int | None:
-    """Return the most memory this process has held; None where the system does not tell."""
-    with contextlib.suppress(ImportError):
-        import resource  # noqa: PLC0415 - Unix alone has it
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
-    return None

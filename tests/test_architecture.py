@@ -21,7 +21,7 @@ MODULES = {
 # From the ground up. A part may import the parts of the layers under its own, and itself.
 LAYERS = (
     {"errors", "ranks", "palette"},
-    {"files", "stopping", "cores"},
+    {"files", "stopping", "cores", "memory"},
     {"config"},
     {"recipes"},
     {"latents", "losses", "theory", "networks", "data", "devices", "checkpoints", "runs"},

@@ -24,21 +24,29 @@ from torch.nn.functional import conv2d, linear
 
 from gancli.config import RunConfig
 from gancli.networks import Discriminator, Generator
-from gancli.networks.layers import Dropout, Reshape
+from gancli.networks.layers import Dropout, DroppedLeakyReLU, LeakyReLUForConv, Reshape
 
 _aten = torch.ops.aten
+
+
+def _rectified(layer: nn.LeakyReLU, gradient: Tensor, output: Tensor) -> Tensor:
+    found: Tensor = _aten.leaky_relu_backward(gradient, output, layer.negative_slope, True)
+    return found
+
+
 # From the gradient at an activation's output, and that output, to the gradient at its input.
 _SLOPES: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], Tensor]] = {
     nn.ReLU: lambda layer, gradient, output: _aten.threshold_backward(gradient, output, 0),
-    nn.LeakyReLU: lambda layer, gradient, output: _aten.leaky_relu_backward(
-        gradient, output, layer.negative_slope, True
-    ),
+    nn.LeakyReLU: _rectified,
+    LeakyReLUForConv: _rectified,
     nn.Sigmoid: lambda layer, gradient, output: _aten.sigmoid_backward(gradient, output),
     nn.Tanh: lambda layer, gradient, output: _aten.tanh_backward(gradient, output),
 }
-_RECTIFIERS = (nn.ReLU, nn.LeakyReLU)
-# What only says how numbers are arranged.
-_VIEWS = (nn.Flatten, nn.Unflatten, Reshape)
+_RECTIFIERS = (nn.ReLU, nn.LeakyReLU, LeakyReLUForConv)
+# What is here for its parts alone.
+_GROUPS = (nn.Sequential, DroppedLeakyReLU)
+# What only says how numbers are arranged, if that.
+_VIEWS = (nn.Identity, nn.Flatten, nn.Unflatten, Reshape)
 # From the logits of fakes and of real images to the gradient of one image's loss at its fake.
 _GENERATOR_SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "minimax": lambda fake, real: -fake.sigmoid(),
@@ -300,4 +308,4 @@ def _consists_of(network: Generator | Discriminator, *kinds: type[nn.Module]) ->
 
 def _leaves(network: Generator | Discriminator) -> list[nn.Module]:
     """Return the layers of a network in order."""
-    return [layer for layer in network.body.modules() if not isinstance(layer, nn.Sequential)]
+    return [layer for layer in network.body.modules() if not isinstance(layer, _GROUPS)]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gancli import memory
 from gancli.config import RunConfig
 from gancli.data import ImageSet
 from gancli.sampling import from_pixels
@@ -22,6 +23,8 @@ from gancli.training.step import diverged, train_step
 # Before every log line a step looks closer, and every so many steps where lines are rarer than
 # that: so it costs under 2 % of the time of all.
 LOOK_STEPS = 16
+# By then a training has held as much memory at once as any of its steps does.
+_STEPS_TO_PEAK = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +69,7 @@ def train(
     state.generator.train()
     state.discriminator.train()
     step_seconds, saved_at, reason = 0.0, time.monotonic(), None
+    first_step = state.step
 
     if state.step == 0:
         hooks.frame(state)
@@ -98,6 +102,8 @@ def train(
         if plan.due(state.step, plan.score_steps):
             hooks.score(state, step_seconds)
         hooks.stepped(state.step)
+        if state.step == first_step + _STEPS_TO_PEAK:
+            memory.keep_freed()
         reason = hooks.should_stop()
         overdue = time.monotonic() - saved_at >= config.record.checkpoint_every_seconds
         if overdue or reason is not None or state.step == plan.total_steps:

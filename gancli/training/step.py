@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from gancli import memory
 from gancli.config import PIXEL_RANGES, LossConfig, RunConfig
 from gancli.errors import TrainingError
 from gancli.latents import draw_latents
@@ -66,11 +67,14 @@ def train_step(
     """
     for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
         _set_learning_rate(optimizer, state.step, progress)
-    for real, labels in batches:
-        fake = _draw_fakes(state, labels, len(real), config)
+    reused = config.training.reuse_fakes and not config.training.generator_batch_size
+    for update, (real, labels) in enumerate(batches, 1):
+        # G learns from the last fakes at most; of the others, what gradients need is not kept.
+        with torch.set_grad_enabled(reused and update == len(batches)):
+            fake = _draw_fakes(state, labels, len(real), config)
         seen = _with_noise(_Batch(real, fake.detach(), labels), state, config, progress)
         d_figures = _discriminator_step(state, seen, config, progress)
-    if config.training.generator_batch_size or not config.training.reuse_fakes:
+    if not reused:
         whole = config.training.generator_batch_size
         count = whole // state.team.size if whole else len(real)
         fake = _draw_fakes(state, labels, count, config)
@@ -244,51 +248,55 @@ def _generator_step(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Let G learn; return its loss, the norm of its gradient, and the gradient at the fakes."""
     state.generator_optimizer.forget_gradients()
-    if state.chains is None:
-        loss, slopes = _generator_gradients(state, batch, config)
+    chains = state.chains
+    slopes_of = _slopes_by_autograd if chains is None else _slopes_by_chain
+    loss, slopes = slopes_of(state, batch, config)
+    # What D remembered is free by now, and after steps ahead that is more than all of G's.
+    if config.training.unrolled_steps:
+        memory.give_back()
+    if chains is None or chains.generator is None:
+        # To hand backward the slopes themselves would take a second, for torch's compiler.
+        (batch.fake * slopes).sum().backward()  # type: ignore[no-untyped-call]
     else:
-        game, judge = LOSSES[config.loss.name], state.chains.discriminator
-        beside = judge(batch.real, batch.labels) if game.pairs else None
-        fake_logits = judge(batch.fake.detach(), batch.labels)  # last: the way back is remembered
-        real_logits = fake_logits if beside is None else beside
-        loss = game.generator(fake_logits, real_logits)
-        at_logits = generator_slopes(config.loss.name, fake_logits, real_logits)
-        slopes = judge.backward(at_logits, frozen=True)
-        if state.chains.generator is None:
-            batch.fake.backward(slopes)  # type: ignore[no-untyped-call]
-        else:
-            state.chains.generator.backward(slopes)
+        chains.generator.backward(slopes)
     norm = _descend(loss, state.generator_optimizer, state, "generator")
-    return loss.detach(), norm, slopes
+    return loss, norm, slopes
 
 
-def _generator_gradients(
+def _slopes_by_chain(state: TrainState, batch: _Batch, config: RunConfig) -> tuple[Tensor, Tensor]:
+    """Return G's loss, and its gradient at the fakes."""
+    assert state.chains is not None
+    game, judge = LOSSES[config.loss.name], state.chains.discriminator
+    beside = judge(batch.real, batch.labels) if game.pairs else None
+    fake_logits = judge(batch.fake, batch.labels)  # the last: its way back is the one remembered
+    real_logits = fake_logits if beside is None else beside
+    at_logits = generator_slopes(config.loss.name, fake_logits, real_logits)
+    return game.generator(fake_logits, real_logits), judge.backward(at_logits, frozen=True)
+
+
+def _slopes_by_autograd(
     state: TrainState, batch: _Batch, config: RunConfig
 ) -> tuple[Tensor, Tensor]:
-    """Give G's weights their gradients by autograd; return its loss and the gradient at fakes."""
+    """Return G's loss, and its gradient at the fakes."""
     game, discriminator = LOSSES[config.loss.name], state.discriminator
-    batch.fake.retain_grad()
     if config.training.unrolled_steps:
-        logits = _unrolled_logits(discriminator, batch, config)
-        loss = game.generator(logits, logits)
-        loss.backward()  # type: ignore[no-untyped-call]
+        fake_logits = real_logits = _unrolled_logits(discriminator, batch, config)
     else:
         with _frozen(state.discriminator_optimizer.weights):
             fake_logits = real_logits = discriminator(batch.fake, batch.labels)
             if game.pairs:
                 with torch.no_grad():
                     real_logits = discriminator(batch.real, batch.labels)
-            loss = game.generator(fake_logits, real_logits)
-            loss.backward()  # type: ignore[no-untyped-call]
-    assert batch.fake.grad is not None
-    return loss, batch.fake.grad
+    loss = game.generator(fake_logits, real_logits)
+    (slopes,) = torch.autograd.grad(loss, batch.fake)
+    return loss.detach(), slopes
 
 
 def _unrolled_logits(discriminator: Discriminator, batch: _Batch, config: RunConfig) -> Tensor:
     """Return the fakes' logits as D would give them some steps ahead (Metz et al., 2017).
 
     The steps ahead are plain gradient descent at D's own rate, and differentiable, so that G feels
-    how D would answer it.
+    how D would answer it. All that they remember for it is held at once; the gaps between are not.
     """
     game, rate = LOSSES[config.loss.name], config.discriminator_optimizer.lr
     weights: dict[str, Tensor] = dict(discriminator.named_parameters())
@@ -301,6 +309,7 @@ def _unrolled_logits(discriminator: Discriminator, batch: _Batch, config: RunCon
             name: weight - rate * gradient
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
         }
+    memory.give_back()
     logits: Tensor = functional_call(discriminator, weights, (batch.fake, batch.labels))
     return logits
 

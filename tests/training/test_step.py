@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -434,3 +435,33 @@ def test_what_is_drawn_after_training_in_16_bits_has_32(tiny_config: TinyConfig)
     latents, labels = torch.randn(4, 4), torch.tensor([0, 1, 2, 0])
     assert torch.equal(rough.eval()(latents, labels), exact.eval()(latents, labels))
     assert not torch.equal(rough.train()(latents, labels), exact.train()(latents, labels))
+
+
+@pytest.mark.parametrize(
+    ("changes", "with_graph"),
+    [
+        ({}, [True]),
+        ({"training.d_steps": 3}, [False, False, True]),
+        ({"training.reuse_fakes": False}, [False, True]),
+        ({"training.generator_batch_size": 16, "data.conditional": False}, [False, True]),
+    ],
+)
+def test_what_gradients_need_is_kept_of_the_fakes_that_g_learns_from_alone(
+    tiny_config: TinyConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    with_graph: list[bool],
+) -> None:
+    config = resolved(tiny_config, changes)
+    state = create(config, CPU)
+    kept: list[bool] = []
+    draw = step_module._draw_fakes
+
+    def watched(*arguments: Any) -> Tensor:
+        fakes = draw(*arguments)
+        kept.append(fakes.requires_grad)
+        return fakes
+
+    monkeypatch.setattr(step_module, "_draw_fakes", watched)
+    train_step(dataclasses.replace(state, chains=None), batches(config.training.d_steps), config, 0)
+    assert kept == with_graph
