@@ -262,6 +262,17 @@ def test_learning_rates_fall_on_a_cosine(
     assert state.discriminator_optimizer.lr == 1e-3  # without an end: constant
 
 
+@pytest.mark.parametrize(("done", "share"), [(0, 0.25), (1, 0.5), (3, 1), (4, 1), (900, 1)])
+def test_a_rate_may_rise_at_first(tiny_config: TinyConfig, done: int, share: float) -> None:
+    changes = {"generator_optimizer.lr": 1e-2, "generator_optimizer.warmup_steps": 4}
+    config = resolved(tiny_config, changes)
+    state = create(config, CPU)
+    state.step = done
+    train_step(state, batches(), config, 0.0)
+    assert state.generator_optimizer.lr == pytest.approx(share * 1e-2)
+    assert state.discriminator_optimizer.lr == 1e-3
+
+
 @given(st.floats(-10, 10), st.floats(-10, 10), st.floats(0, 1))
 def test_the_cosine_stays_between_its_ends(start: float, end: float, progress: float) -> None:
     value = cosine(start, end, progress)
