@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gancli.config import RunConfig
 from gancli.errors import ConfigError
-from gancli.networks.layers import ImageShape, MinibatchDiscrimination, build_layers
+from gancli.networks.layers import ImageShape, MinibatchDiscrimination, build_layers, drawn
 
 __all__ = [
     "Discriminator",
@@ -62,8 +62,8 @@ class Generator(_Network):
     ) -> None:
         super().__init__(body)
         self.classes = classes
-        # As nn.Embedding draws its own; on the meta device it would import torch's compiler.
-        vectors = torch.randn(classes, embedding)
+        # As nn.Embedding draws its own.
+        vectors = drawn(classes, embedding)
         self.embedding = nn.Embedding(classes, embedding, _weight=vectors) if classes else None
         self.sample_shape = sample_shape
 
