@@ -70,7 +70,7 @@ def write(results: Results, full: bool) -> None:
             full=" --full" if full else "",
             mode="--device auto" if full else "--preview --threads 1",
             length="one beside another" if full else "two at a time on two cores",
-            machine=_machine(),
+            machine=machine(),
         ),
         "| verdict | claims |",
         "|---|---:|",
@@ -227,7 +227,8 @@ def _number(value: float, like: float | None = None) -> str:
     return f"{value:,.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Name the processor, its cores, the accelerator if there is one, and the versions."""
     model, cpus = platform.processor(), Path("/proc/cpuinfo")
     if cpus.exists():
         found = re.search(r"model name\s*: (.*)", cpus.read_text())
