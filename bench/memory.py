@@ -33,7 +33,7 @@ def peak(recipe: str, steps: int, threads: str) -> Memory:
     with tempfile.TemporaryDirectory() as folder:
         place = ["--runs-dir", folder, "--name", "measured"]
         command = [sys.executable, "-m", "gancli", "train", *words, *place]
-        subprocess.run(command, env=environment(), check=True)
+        subprocess.run(command, env=environment(), stdout=subprocess.DEVNULL, check=True)
         status = json.loads((Path(folder) / "measured" / "run.json").read_text())
     return Memory(recipe, status["sessions"][-1]["peak_memory_bytes"])
 
