@@ -40,6 +40,9 @@ size = 4
 layers = ["dense 8", "leaky_relu 0.2", "dense channels size size", "tanh"]
 [discriminator]
 layers = ["flatten", "dense 8", "leaky_relu 0.2", "dropout 0.2", "dense 1"]
+[loss]
+r1 = 0.0
+r2 = 0.0
 [training]
 batch_size = 16
 steps = 60
