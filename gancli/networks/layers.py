@@ -432,7 +432,8 @@ class DroppedLeakyReLU(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images rectified, in training with a share of them set to 0."""
-        if not (self.training and self.rectifier.inplace and images.device.type == "cpu"):
+        on_cpu = images.device.type == "cpu"
+        if not (self.dropout.training and self.rectifier.inplace and on_cpu):
             plain: Tensor = self.dropout(self.rectifier(images))
             return plain
         kept = self.dropout.kept(images)
