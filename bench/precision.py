@@ -22,19 +22,17 @@ import concurrent.futures
 import dataclasses
 import json
 import math
-import os
 import statistics
-import subprocess
 import sys
 from pathlib import Path
 
+from one_thread import succeeds
 from report_page import machine
 
 from gancli import api, doctor, recipes, runs
 
 PAGE = Path(__file__).parent.parent / "docs" / "precision.md"
 WORK = Path(__file__).parent.parent / "checkpoints" / "precision"
-GANCLI = [sys.executable, "-m", "gancli"]
 PRECISIONS = ("fp32", "bf16")
 RECIPES = ["digit", "digits", "r2-6-final", "r4-base", "r4-conv-16-32-64", "r5-base", "peer-dcgan"]
 FIGURE = "frechet_distance_judge"
@@ -71,9 +69,9 @@ class Job:
         elif api.describe(self.recipe, digit=digit).preview_epochs:
             words += ["--preview"]
         place = ["--runs-dir", str(self.run.path.parent), "--device", "cpu", "--quiet"]
-        trained = told(["train", *words, "--name", self.run.name, "--threads", "1", *place])
+        trained = succeeds(["train", *words, "--name", self.run.name, "--threads", "1", *place])
         if trained and not self.run.scores_path.exists():
-            told(["evaluate", self.run.name, "--quick", *place])
+            succeeds(["evaluate", self.run.name, "--quick", *place])
 
     def outcome(self) -> float | None:
         """Return the distance of the samples, infinity of a dead run, and None of no run."""
@@ -87,15 +85,6 @@ class Job:
             return math.inf
         figures = json.loads(self.run.scores_path.read_text())["figures"]
         return next(float(one["value"]) for one in figures if one["name"] == FIGURE)
-
-
-def told(words: list[str]) -> bool:
-    """Give a gancli command on one thread; tell how it ended."""
-    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*GANCLI, *words], env=alone, capture_output=True, text=True, check=False)
-    ended = "done" if done.returncode == 0 else f"exit {done.returncode}, {done.stderr.strip()}"
-    print(f"gancli {' '.join(words)}: {ended}", file=sys.stderr, flush=True)
-    return done.returncode == 0
 
 
 def ratio(exact: list[float], rough: list[float]) -> tuple[float, float, float]:

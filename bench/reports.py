@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import collections
 import concurrent.futures
-import os
 import re
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import report_page
 import torch
+from one_thread import succeeds
 from report_runs import R1_DIGIT, Job, Measured, Results
 
 from gancli import api, recipes, runs
@@ -73,14 +73,6 @@ def train_and_evaluate(job: Job) -> None:
     words += ["--device", "auto"] if job.full else PREVIEW
     if succeeds(words) and not job.is_scored:
         succeeds(["evaluate", job.run.name, *where])
-
-
-def succeeds(words: list[str]) -> bool:
-    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*GANCLI, *words], env=alone, capture_output=True, text=True, check=False)
-    outcome = "done" if done.returncode == 0 else f"exit {done.returncode}, {done.stderr.strip()}"
-    print(f"gancli {' '.join(words)}: {outcome}", file=sys.stderr, flush=True)
-    return done.returncode == 0
 
 
 def measure(jobs: list[Job]) -> Results:
