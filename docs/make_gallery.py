@@ -196,7 +196,7 @@ SHOTS = (
     ),
     Shot(
         "Report R2, rung by rung",
-        "The six rungs of its ladder of tricks, at the same epochs; previews of ten.",
+        "The six rungs of its ladder of tricks, previews of ten epochs, the last of eight.",
         (
             *previews(RUNGS),
             f"gancli animate {' '.join(f'{name}-preview' for name in RUNGS)} --seconds 4 "
