@@ -106,12 +106,15 @@ class Chain:
         return found[:, 0] if labels is None else found.gather(1, labels[:, None])[:, 0]
 
     @torch.no_grad()
-    def backward(self, gradient: Tensor, *, frozen: bool = False) -> Tensor:
+    def backward(
+        self, gradient: Tensor, *, frozen: bool = False, told: list[Tensor] | None = None
+    ) -> Tensor:
         """Carry the gradient at what the last call returned back to where it came from.
 
         Args:
             gradient: of the loss, as many numbers as that output and in their order.
             frozen: spare the weights; otherwise the gradients at them replace their ``grad``.
+            told: gets the gradient at what each weighted layer returned, the last layer's first.
 
         Returns:
             Of a frozen network the gradient at its input, in its shape.
@@ -119,6 +122,8 @@ class Chain:
         gradient = self._at_end(gradient)
         for layer, values, weight in reversed(self.passed):
             if weight is not None:
+                if told is not None:
+                    told.append(gradient)
                 if not frozen:
                     _learn(layer, gradient, values, weight)
                     layer.bias.grad = _over_pixels(gradient).sum(0).to(self.first.weight.dtype)
@@ -129,7 +134,6 @@ class Chain:
                 gradient = _through(layer, gradient, values, back=True)
         return gradient.to(self.first.weight.dtype)
 
-    @torch.no_grad()
     def slopes(self) -> Tensor:
         """Return the gradient of each image's logit of the last call at that image.
 
@@ -139,14 +143,8 @@ class Chain:
         Returns:
             In the shape of the images.
         """
-        gradient, self.told = self._at_end(self.end.new_ones(len(self.end))), []
-        for layer, values, weight in reversed(self.passed):
-            if weight is not None:
-                self.told.append(gradient)
-                gradient = _at_input(layer, gradient, values, weight)
-            else:
-                gradient = _through(layer, gradient, values, back=True)
-        return gradient.to(self.first.weight.dtype)
+        self.told = []
+        return self.backward(self.end.new_ones(len(self.end)), frozen=True, told=self.told)
 
     @torch.no_grad()
     def learn(self, at_logits: Tensor, at_slopes: Tensor) -> None:
