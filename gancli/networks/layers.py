@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv_transpose2d, dropout, leaky_relu_
+from torch.nn.functional import conv2d, conv_transpose2d, dropout, fold, leaky_relu_, pad
 
 from gancli.errors import ConfigError, did_you_mean
 
@@ -178,7 +178,7 @@ def _dense(layer: _Layer, shape: Shape) -> _Built:
             nn.init.zeros_(linear.bias)
     if len(outputs) == 1:
         return linear, outputs
-    return nn.Sequential(linear, nn.Unflatten(1, outputs)), outputs
+    return nn.Sequential(linear, Reshape(outputs)), outputs
 
 
 def _conv(layer: _Layer, shape: Shape) -> _Built:
@@ -190,7 +190,8 @@ def _conv(layer: _Layer, shape: Shape) -> _Built:
         raise layer.error(f"gets {_shown(shape)}, smaller than its kernel of {kernel}")
     _check_weights(layer, channels * filters * kernel * kernel)
     out_height, out_width = ((n + 2 * padding - kernel) // stride + 1 for n in (height, width))
-    return nn.Conv2d(channels, filters, kernel, stride, padding), (filters, out_height, out_width)
+    make = ConvToOne if ConvToOne.pays(channels, filters, kernel, stride, padding) else nn.Conv2d
+    return make(channels, filters, kernel, stride, padding), (filters, out_height, out_width)
 
 
 def _conv_transpose(layer: _Layer, shape: Shape) -> _Built:
@@ -207,7 +208,7 @@ def _conv_transpose(layer: _Layer, shape: Shape) -> _Built:
     )
     if min(out_height, out_width) < 1:
         raise layer.error(f"gets {_shown(shape)} and would leave no pixel")
-    module = nn.ConvTranspose2d(channels, filters, kernel, stride, padding, extra)
+    module = TransposedConv2d(channels, filters, kernel, stride, padding, extra)
     return module, (filters, out_height, out_width)
 
 
@@ -274,7 +275,97 @@ class UpsampledConv2d(nn.Conv2d):
     def forward(self, images: Tensor) -> Tensor:
         """Return images twice as high and wide."""
         weight = _overlaid(_overlaid(self.weight, 2), 3).transpose(0, 1)
-        return conv_transpose2d(images, weight, self.bias, stride=2, padding=1)
+        return _biased(conv_transpose2d(images, weight, stride=2, padding=1), self.bias)
+
+
+class TransposedConv2d(nn.ConvTranspose2d):
+    """A transposed convolution with its bias apart."""
+
+    def forward(self, images: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Return images as large as the layer makes them."""
+        assert output_size is None and not isinstance(self.padding, str)
+        stride, extra = self.stride, self.output_padding
+        made = conv_transpose2d(images, self.weight, None, stride, self.padding, extra)
+        return _biased(made, self.bias)
+
+
+def _biased(images: Tensor, bias: Tensor | None) -> Tensor:
+    """Add a bias in place.
+
+    A bias of the transposed convolution's own makes its way back on a CPU twice as long.
+    """
+    assert bias is not None
+    return images.add_(bias.view(-1, 1, 1).to(images.dtype))
+
+
+class ConvToOne(nn.Conv2d):
+    """A convolution to one channel by a large kernel, as the end of a generator.
+
+    A CPU computes few channels badly. In place of a kernel's k x k products at a pixel, a 1 x 1
+    convolution has k x k channels, which are shifted and added up: a fourth of the time.
+    """
+
+    @staticmethod
+    def pays(channels: int, filters: int, kernel: int, stride: int, padding: int) -> bool:
+        """Tell whether a convolution is of that kind, and so large that it is quicker so."""
+        keeps_size = stride == 1 and 2 * padding + 1 == kernel
+        return keeps_size and filters == 1 and kernel >= 5 and channels >= 32
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images [n, 1, height, width]."""
+        if images.device.type != "cpu":
+            return super().forward(images)
+        weight = self.weight
+        if torch.is_autocast_enabled("cpu"):
+            rough = torch.get_autocast_dtype("cpu")
+            images, weight = images.to(rough), weight.to(rough)
+        with torch.autocast("cpu", enabled=False):
+            summed: Tensor = _SumOfShifted.apply(images, weight)  # type: ignore[no-untyped-call]
+        return _biased(summed, self.bias)
+
+
+class _SumOfShifted(torch.autograd.Function):
+    """From images [n, channels, ...] and a weight [1, channels, k, k] to images [n, 1, ...]."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(images, weight)
+        kernel = weight.shape[-1]
+        # From a pixel, a product goes to where its place in the kernel, turned round, points.
+        products = weight.flip((2, 3)).flatten(2).permute(2, 1, 0).unsqueeze(3)
+        shares = conv2d(images, products.contiguous(memory_format=torch.channels_last))
+        # Sums are taken of at least 32 bits, as the products of a convolution are.
+        shares = shares.to(torch.promote_types(shares.dtype, torch.float32))
+        height, width = images.shape[2:]
+        summed = fold(shares.flatten(2), (height, width), kernel, padding=kernel // 2)
+        return summed.to(images.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        images, weight = ctx.saved_tensors
+        kernel = weight.shape[-1]
+        reach = kernel // 2
+        at_images = at_weight = None
+        if ctx.needs_input_grad[0]:
+            at_images = _convolved_back(gradient, images, weight, reach, 0)
+        if ctx.needs_input_grad[1]:
+            around = pad(gradient[:, 0], (reach,) * 4).unfold(1, kernel, 1).unfold(2, kernel, 1)
+            shares = around.flatten(3).permute(0, 3, 1, 2)
+            products = weight.new_empty(kernel**2, images.shape[1], 1, 1)
+            turned = _convolved_back(shares, images, products, 0, 1)
+            at_weight = turned.flip(0).flatten(1).t().reshape(weight.shape)
+        return at_images, at_weight
+
+
+def _convolved_back(
+    gradient: Tensor, images: Tensor, weight: Tensor, padding: int, which: int
+) -> Tensor:
+    """Return the gradient at what a convolution was given (0) or at its weight (1)."""
+    wanted = [which == 0, which == 1, False]
+    back = torch.ops.aten.convolution_backward
+    layout = [1, 1], [padding, padding], [1, 1], False, [0, 0], 1
+    found: Tensor = back(gradient, images, weight, None, *layout, wanted)[which]
+    return found
 
 
 def _overlaid(weight: Tensor, dim: int) -> Tensor:
@@ -339,7 +430,11 @@ def _reshape(layer: _Layer, shape: Shape) -> _Built:
 
 
 class Reshape(nn.Module):
-    """Give every image of a batch another shape."""
+    """Give every image of a batch another shape.
+
+    Images are laid out pixel by pixel (``channels_last``): what follows keeps a layout, and a
+    convolution that meets another way back than forward takes half as long again.
+    """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -347,7 +442,10 @@ class Reshape(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         """Return [n, *shape]."""
-        return batch.reshape(len(batch), *self.shape)
+        shaped = batch.reshape(len(batch), *self.shape)
+        if len(self.shape) < 3:
+            return shaped
+        return shaped.contiguous(memory_format=torch.channels_last)
 
 
 def _batch_norm(layer: _Layer, shape: Shape) -> _Built:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, linear
+from torch.nn.functional import conv2d, linear, pixel_shuffle
 
 from gancli.config import RunConfig
 from gancli.networks import Discriminator, Generator
@@ -46,7 +46,7 @@ _RECTIFIERS = (nn.ReLU, nn.LeakyReLU, LeakyReLUForConv)
 # What is here for its parts alone.
 _GROUPS = (nn.Sequential, DroppedLeakyReLU)
 # What only says how numbers are arranged, if that.
-_VIEWS = (nn.Identity, nn.Flatten, nn.Unflatten, Reshape)
+_VIEWS = (nn.Identity, nn.Flatten, Reshape)
 # From the logits of fakes and of real images to the gradient of one image's loss at its fake.
 _GENERATOR_SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "minimax": lambda fake, real: -fake.sigmoid(),
@@ -72,6 +72,7 @@ class Chain:
         self.batch = self.end = torch.empty(0)
         self.labels: Tensor | None = None
         self.passed: list[tuple[Any, Tensor, Tensor | None]] = []
+        self.norms: dict[nn.Module, list[Tensor]] = {}
         self.told: list[Tensor] = []
 
     @torch.no_grad()
@@ -96,6 +97,9 @@ class Chain:
             elif isinstance(layer, _VIEWS):
                 self.passed.append((layer, values, None))
                 values = layer.forward(values)
+            elif isinstance(layer, nn.BatchNorm1d):
+                self.passed.append((layer, values, None))
+                values, *self.norms[layer] = _normalised(layer, values)
             else:
                 values = layer.forward(values)
                 self.passed.append((layer, values, None))
@@ -130,6 +134,8 @@ class Chain:
                     if layer is self.first:
                         break
                 gradient = _at_input(layer, gradient, values, weight)
+            elif isinstance(layer, nn.BatchNorm1d):
+                gradient = _norm_back(layer, gradient, values, self.norms[layer], frozen)
             else:
                 gradient = _through(layer, gradient, values, back=True)
         return gradient.to(self.first.weight.dtype)
@@ -194,7 +200,7 @@ def chains(config: RunConfig, generator: Generator, discriminator: Discriminator
         or not any(isinstance(layer, nn.Linear | nn.Conv2d) for layer in layers)
     ):
         return None
-    dense = _consists_of(generator, nn.Linear, Dropout, *_VIEWS, *_SLOPES)
+    dense = _consists_of(generator, nn.Linear, nn.BatchNorm1d, Dropout, *_VIEWS, *_SLOPES)
     own = Chain(generator) if dense and generator.embedding is None else None
     if loss.r1 or loss.r2:
         known = _consists_of(discriminator, nn.Linear, nn.Conv2d, Dropout, *_VIEWS, *_RECTIFIERS)
@@ -243,7 +249,40 @@ def _weighted(layer: Any, values: Tensor, weight: Tensor, bias: Tensor | None) -
 def _at_input(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> Tensor:
     if isinstance(layer, nn.Linear):
         return gradient @ weight
+    if _strides_over_few_channels(layer, values):
+        return _by_subpixels(layer, gradient, values, weight)
     return _convolved_back(layer, gradient, values, weight, 0)
+
+
+# A CPU computes a transposed convolution to fewer channels than this at a fraction of its speed.
+_MANY_CHANNELS = 8
+
+
+def _strides_over_few_channels(layer: nn.Conv2d, images: Tensor) -> bool:
+    """Tell whether a convolution looks at images, not features, by windows that overlap evenly."""
+    assert not isinstance(layer.padding, str)
+    kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
+    even = [
+        length % stride == 0 for length in (kernel, *(n + 2 * padding for n in images.shape[2:]))
+    ]
+    return layer.in_channels < _MANY_CHANNELS and stride > 1 and all(even)
+
+
+def _by_subpixels(layer: nn.Conv2d, gradient: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    """Return the gradient at a convolution's input as a convolution to more channels.
+
+    Pixels that lie alike between two strides get their sums by the same weights: they are channels
+    of a small image, which are then laid out as one large image (Shi et al., 2016).
+    """
+    assert not isinstance(layer.padding, str)
+    stride, padding, (height, width) = layer.stride[0], layer.padding[0], values.shape[2:]
+    filters, channels, kernel, _ = weight.shape
+    reach = kernel // stride
+    apart = weight.view(filters, channels, reach, stride, reach, stride).flip((2, 4))
+    turned = apart.permute(1, 3, 5, 0, 2, 4).reshape(-1, filters, reach, reach)
+    turned = turned.contiguous(memory_format=torch.channels_last)
+    small = conv2d(gradient, turned, padding=reach - 1)
+    return pixel_shuffle(small.contiguous(), stride)[..., padding:, padding:][..., :height, :width]
 
 
 def _learn(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> None:
@@ -282,6 +321,38 @@ def _through(layer: Any, values: Tensor, passed: Tensor, *, back: bool = False) 
     if isinstance(layer, _VIEWS):
         return _as(values, passed) if back else layer.forward(values)
     return _SLOPES[type(layer)](layer, values, passed)
+
+
+def _normalised(layer: nn.BatchNorm1d, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return values by the mean and spread of their batch, and those; the layer notes them."""
+    assert layer.num_batches_tracked is not None and layer.momentum is not None
+    layer.num_batches_tracked += 1
+    seen = layer.running_mean, layer.running_var
+    found: tuple[Tensor, Tensor, Tensor] = _aten.native_batch_norm(
+        values, layer.weight, layer.bias, *seen, True, layer.momentum, layer.eps
+    )
+    return found
+
+
+def _norm_back(
+    layer: nn.BatchNorm1d, gradient: Tensor, values: Tensor, batch: list[Tensor], frozen: bool
+) -> Tensor:
+    """Return the gradient at what a batch normalisation was given; give its weights theirs."""
+    seen = layer.running_mean, layer.running_var
+    at_input, at_weight, at_bias = _aten.native_batch_norm_backward(
+        gradient,
+        values,
+        layer.weight,
+        *seen,
+        *batch,
+        True,
+        layer.eps,
+        [True, not frozen, not frozen],
+    )
+    if not frozen:
+        layer.weight.grad, layer.bias.grad = at_weight, at_bias
+    found: Tensor = at_input
+    return found
 
 
 def _as(values: Tensor, like: Tensor) -> Tensor:

@@ -11,10 +11,13 @@ from torch import Tensor, nn
 
 from gancli.errors import ConfigError
 from gancli.networks.layers import (
+    ConvToOne,
     DroppedLeakyReLU,
     ImageShape,
     Shape,
+    TransposedConv2d,
     UpsampledConv2d,
+    _SumOfShifted,
     build_layers,
 )
 
@@ -265,6 +268,63 @@ def test_a_transposed_convolution_is_a_convolution_of_a_dilated_padded_image(
     conv.bias.data = transposed.bias.data
     images = torch.randn(3, *shape, dtype=torch.float64)
     torch.testing.assert_close(parts(images), whole(images), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("line", "kind", "shape"),
+    [
+        ("conv_transpose 3 4 stride=2", TransposedConv2d, (5, 7, 7)),
+        ("conv 1 7", ConvToOne, (32, 9, 8)),
+        ("conv 1 5", ConvToOne, (40, 6, 6)),
+    ],
+)
+def test_what_is_quicker_otherwise_does_the_same(
+    line: str, kind: type[nn.Module], shape: Shape, precision: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    body, _ = build(line, shape=shape)
+    (ours,) = body
+    assert isinstance(ours, kind)
+    plain = (nn.ConvTranspose2d if kind is TransposedConv2d else nn.Conv2d)(
+        ours.in_channels, ours.out_channels, ours.kernel_size, ours.stride, ours.padding
+    )
+    plain.load_state_dict(ours.state_dict())
+    images, found = torch.randn(3, *shape), []
+    for layer in (ours, plain):
+        given = images.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+            out = layer(given)
+        assert out.dtype == precision
+        out.float().backward(torch.randn(out.shape, generator=torch.manual_seed(1)))
+        found.append([out.detach().float(), given.grad, layer.weight.grad, layer.bias.grad])
+    error = 1e-5 if precision == torch.float32 else 0.02
+    for one, other in zip(*found, strict=True):
+        assert float((one - other).norm()) <= error * float(other.norm())
+
+
+def test_a_convolution_to_one_channel_can_be_differentiated_twice() -> None:
+    torch.manual_seed(0)
+    layer = ConvToOne(2, 1, 3, 1, 1).double()
+    images = torch.randn(2, 2, 4, 3, dtype=torch.float64, requires_grad=True)
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(_SumOfShifted.apply, (images, layer.weight))
+
+
+@pytest.mark.parametrize(
+    "line", ["conv 1 3", "conv 2 7", "conv 1 7 stride=2", "conv 1 5 pad=valid"]
+)
+def test_other_convolutions_are_plain(line: str) -> None:
+    body, _ = build(line, shape=(32, 9, 9))
+    assert type(body[0]) is nn.Conv2d
+
+
+@pytest.mark.parametrize("lines", [["dense 4 6 6"], ["dense 144", "reshape 4 6 6"]])
+def test_images_made_of_numbers_are_laid_out_pixel_by_pixel(lines: list[str]) -> None:
+    body, _ = build(*lines, shape=(5,))
+    images = body(torch.randn(3, 5))
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert not images.is_contiguous()
 
 
 def test_reshape_and_flatten_keep_the_order() -> None:

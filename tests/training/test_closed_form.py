@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import TinyConfig
-from torch import Tensor
+from torch import Tensor, nn
 
 from gancli import api, preparing, recipes
 from gancli.config import RunConfig
@@ -21,6 +21,8 @@ from gancli.networks import Discriminator, Generator
 from gancli.networks.layers import ImageShape, build_layers
 from gancli.training.closed_form import (
     Chain,
+    _at_input,
+    _strides_over_few_channels,
     discriminator_slopes,
     generator_slopes,
 )
@@ -108,6 +110,50 @@ def test_a_chain_has_the_gradients_of_autograd(
         assert float((ours - theirs).norm()) <= error * float(theirs.norm())
 
 
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_a_chain_normalises_batches_as_autograd_does(dtype: torch.dtype, error: float) -> None:
+    torch.manual_seed(2)
+    middle = ["dense 9", "batch_norm eps=0.8", "leaky_relu 0.2", "dense 8", "batch_norm", "tanh"]
+    network = generator(middle).to(dtype)
+    once = copy.deepcopy(network)
+    batch = torch.randn(6, 4, dtype=dtype)
+    for ours, theirs in zip(*autograd_and_chain(network, batch, 3), strict=True):
+        assert float((ours - theirs).norm()) <= error * float(theirs.norm())
+    noted = copy.deepcopy(once)
+    once(batch)
+    Chain(noted)(batch)
+    for ours, theirs in zip(noted.buffers(), once.buffers(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert [int(one) for one in noted.buffers() if not one.is_floating_point()] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "stride", "padding", "size", "taken"),
+    [
+        (1, 4, 2, 1, 28, True),
+        (3, 6, 3, 2, 29, True),
+        (2, 2, 2, 0, 8, True),
+        (1, 4, 4, 0, 12, True),
+        (1, 4, 4, 0, 13, False),  # a row that no window sees
+        (1, 3, 2, 1, 8, False),
+        (1, 3, 1, 1, 8, False),
+        (8, 4, 2, 1, 8, False),
+    ],
+)
+def test_the_gradient_at_images_by_subpixels(
+    channels: int, kernel: int, stride: int, padding: int, size: int, taken: bool
+) -> None:
+    torch.manual_seed(0)
+    layer = nn.Conv2d(channels, 5, kernel, stride, padding).double()
+    images = torch.randn(3, channels, size, size, dtype=torch.float64, requires_grad=True)
+    assert _strides_over_few_channels(layer, images) == taken
+    out = layer(images)
+    gradient = torch.randn_like(out)
+    (expected,) = torch.autograd.grad(out, images, gradient)
+    found = _at_input(layer, gradient, images.detach(), layer.weight.detach())
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("line", ACTIVATIONS)
 def test_every_layer_counts_in_a_chain(line: str) -> None:
     """The comparison above would notice a layer that a chain forgets."""
@@ -187,17 +233,22 @@ layers_around_which_it_is_linear = st.tuples(
     parts=layers_around_which_it_is_linear,
     seed=st.integers(0, 999),
     classes=st.sampled_from([0, 3]),
+    height=st.sampled_from([9, 10]),
 )
 def test_penalties_have_the_gradients_of_autograd(
-    layout: torch.memory_format, parts: tuple[list[str], list[str]], seed: int, classes: int
+    layout: torch.memory_format,
+    parts: tuple[list[str], list[str]],
+    seed: int,
+    classes: int,
+    height: int,
 ) -> None:
     """Any function of logits and slopes: here a sum of both, weighted, and its square."""
     torch.manual_seed(seed)
     lines = [*parts[0], "flatten", *parts[1], f"dense {classes or 1}"]
-    body, _ = build_layers(lines, (2, 9, 8), ImageShape(2, 8), "discriminator")
+    body, _ = build_layers(lines, (2, height, 8), ImageShape(2, 8), "discriminator")
     network = Discriminator(body, classes > 0).double().to(memory_format=layout)
     chain, count = Chain(network), 5
-    images = torch.randn(count, 2, 9, 8, dtype=torch.float64).requires_grad_()
+    images = torch.randn(count, 2, height, 8, dtype=torch.float64).requires_grad_()
     labels = torch.randint(classes, (count,)) if classes else None
     pulls = torch.randn(count, dtype=torch.float64)
     weights = torch.rand(count, 1, 1, 1, dtype=torch.float64)
@@ -359,7 +410,7 @@ def test_a_loss_that_is_no_number_leaves_all_weights(tiny_config: TinyConfig) ->
         },
         {"training.unrolled_steps": 1},
         {"data.conditional": True},
-        {"generator.layers": ["dense 9", "batch_norm", "dense 64"]},
+        {"generator.layers": ["dense 1 8 8", "batch_norm"]},
         {"generator.layers": ["dense 1 8 8", "conv 1 3"]},
         {
             "discriminator.layers": [
@@ -389,7 +440,10 @@ def test_one_path_serves_the_dense_recipes_of_r1_r2_and_r4() -> None:
             if state.chains is not None and state.chains.generator is not None:
                 taken.add(name)
     r2 = {name for name in recipes.names() if name.startswith("r2-")}
-    r4 = {f"r4-{idea}" for idea in ("base", "narrow", "sgd-d", "uniform", "unscaled", "g-dropout")}
+    r4 = {
+        f"r4-{idea}"
+        for idea in ("base", "narrow", "sgd-d", "uniform", "unscaled", "batchnorm", "g-dropout")
+    }
     assert taken == {"r1-fc", "r1-adam", "r1-mlp", "r1-damped"} | r2 | r4 | {
         f"r4-d-dropout-{share}" for share in (30, 40, 50)
     }
