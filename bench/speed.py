@@ -55,6 +55,8 @@ T = TypeVar("T")
 
 R1_STEPS = 2000
 SHARE_SECONDS = 30.0
+# Ten runs in turn are long; what a command costs beside its steps weighs more in short ones.
+JOBS_LENGTH = 1 / 4
 # A run's clock counts reading the data and trying out threads; a window of steps comes after.
 BEFORE_STEPS_SECONDS = 2.0
 
@@ -194,8 +196,8 @@ def r1_digits(command: Command, lengths: Lengths) -> Figure:
 
 def jobs(command: Command, lengths: Lengths) -> Figure:
     """Ten digits two at a time against the same in turn on two threads, by a command each."""
-    epochs = api.describe(digit=0).training.epochs or 0.0
-    words = ["--digit", "0-9", "--epochs", str(epochs * lengths.scale)]
+    steps = api.describe(digit=0).training.steps or 0
+    words = ["--digit", "0-9", "--steps", str(max(1, round(steps * JOBS_LENGTH * lengths.scale)))]
     sides = {
         "gancli": lambda: train_seconds(*words, "--jobs", "2"),
         "in turn": lambda: train_seconds(*words, "--threads", "2"),

@@ -110,7 +110,8 @@ COMMANDS = (
     ),
     Command(
         "jobs",
-        "`gancli train --digit 0-9 --jobs 2` against the ten in turn on 2 threads",
+        "`gancli train --digit 0-9 --jobs 2` against the ten in turn on 2 threads, each a quarter "
+        "of its length",
         "x",
         1.3,
         1.7,

@@ -50,7 +50,8 @@ def describe(
     """Return the config that a request amounts to, with ``auto`` where data or machine decide.
 
     Args:
-        recipe: a name or a TOML file; None is the default for the data, for one class or for many.
+        recipe: a name or a TOML file; None is the default for the data, for one class or for many
+            (a folder of pictures that lie in no subfolders is one).
         digit: train on one class alone.
         seed: of everything random.
         data: a name of the catalogue, an IDX file or a folder.
@@ -59,15 +60,17 @@ def describe(
 
     Raises:
         ConfigError: an unknown recipe or key, or a wrong value.
+        DataError: the data are a folder that cannot be read.
     """
     given = {"data.digit": digit, "training.seed": seed, "data.source": data}
     changes: dict[str, Any] = {
         **(settings or {}),
         **{key: value for key, value in given.items() if value is not None},
     }
-    if recipe is None:
-        recipe = recipes.usual(changes.get("data.source"), changes.get("data.digit") is not None)
     source = changes.get("data.source")
+    if recipe is None:
+        one_class = changes.get("data.digit") is not None or _lacks_classes(source)
+        recipe = recipes.usual(source, one_class)
     if isinstance(source, str) and source not in NAMED_SOURCES:
         if not source.isprintable():
             raise ConfigError(f"--data {source!r}: the name has signs that no config can hold")
@@ -83,6 +86,18 @@ def describe(
         has = "MNIST has digits" if config.data.source == "mnist" else f"{config.data.source} has"
         raise ConfigError(f"--digit {config.data.digit} is out of range: {has} 0 to 9")
     return config
+
+
+def _lacks_classes(source: Any) -> bool:
+    """Tell whether data are a folder of pictures without labels."""
+    if not isinstance(source, str) or source in NAMED_SOURCES or not source.isprintable():
+        return False
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        return False
+    from gancli.data.folder import lacks_classes  # noqa: PLC0415 - imports torch
+
+    return lacks_classes(folder)
 
 
 def train(

@@ -114,6 +114,7 @@ class GeneratorConfig:
     ema_half_life: float = _option(
         0.0, "steps after which a weight counts half in the average; 0: no averaging", low=0
     )
+    exact: bool = _option(False, "it computes in 32 bits, whatever training.precision says")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +125,13 @@ class DiscriminatorConfig:
     init: str = _option("default", "law of the first weights: default, he, xavier, or normal STD")
     input_noise: float = _option(
         0.0, "spread of noise on all that D sees; falls to 0 over the run", low=0, high=1e3
+    )
+    shift: float | Auto = _option(
+        0.0,
+        "all that D sees is moved at random, by up to this share of an image's width; auto: by a "
+        "tenth where images are so few that D would learn them by heart",
+        low=0,
+        high=0.5,
     )
 
 
@@ -211,12 +219,19 @@ class TrainingConfig:
 class RecordConfig:
     """What a run writes down while it trains."""
 
-    frame_every: float = _option(1.0, "epochs from frame to frame", low=1e-3, high=1e7)
+    frame_every: float | Auto = _option(
+        1.0,
+        "epochs from frame to frame; auto: 1, or so many that a long run draws about 60",
+        low=1e-3,
+        high=1e7,
+    )
     frame_rows: int = _option(8, "rows of samples in a frame", low=1, high=64)
     frame_columns: int | Auto = _option(
         "auto", "samples in a row; auto: 8, or one a class", low=1, high=64
     )
-    log_every: float = _option(1.0, "epochs from log line to log line", above=0, high=1e7)
+    log_every: float | Auto = _option(
+        1.0, "epochs from log line to log line; auto: as of frames", above=0, high=1e7
+    )
     keep_every: float | Auto = _option(
         "auto", "epochs between kept generators; auto: about 20 a run", above=0, high=1e7
     )
@@ -496,6 +511,10 @@ def _check_together(config: RunConfig, where: str) -> None:
         raise ConfigError(
             f"{where}: record.patience waits for scores, and there are none; set "
             "record.score_every (--score-every)"
+        )
+    if config.discriminator.shift not in (0.0, "auto") and data.is_points:
+        raise ConfigError(
+            f"{where}: discriminator.shift moves images, and {data.source} has points; leave it out"
         )
     if data.source == STACKED_SOURCE:
         _check_stacked(data, where)

@@ -18,7 +18,7 @@ from typing import Any
 import filelock
 
 from gancli import config, files, recipes
-from gancli.config import RunConfig
+from gancli.config import NAMED_SOURCES, RunConfig
 from gancli.errors import (
     CheckpointError,
     ConfigError,
@@ -356,7 +356,10 @@ def default_name(wanted: RunConfig, *, preview: bool = False) -> str:
     """Name a run by recipe, data, digit and seed, leaving out what is default."""
     data, usual = wanted.data, recipes.default(wanted.recipe)
     parts = []
-    if wanted.recipe != recipes.usual(data.source, data.digit is not None):
+    defaults = {recipes.usual(data.source, data.digit is not None)}
+    if data.source not in NAMED_SOURCES:  # which of the two, lies in the data
+        defaults.add(recipes.ONE_CLASS)
+    if wanted.recipe not in defaults:
         parts.append(wanted.recipe)
     named_by_data = wanted.recipe in (recipes.POINTS, recipes.STACKED)
     if data.source != usual.data.source or named_by_data:

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from tiny import TINY
 
 import gancli
-from gancli import api, recipes
+from gancli import api, preparing, recipes
 from gancli.errors import ConfigError, DataError, GancliError
-from gancli.runs import Status
+from gancli.runs import Status, default_name
 
 
 def test_recipes_are_listed_in_order() -> None:
@@ -30,6 +31,28 @@ def test_a_request_becomes_a_config() -> None:
 def test_a_path_of_data_means_the_same_from_anywhere(tmp_path: Path) -> None:
     assert api.describe(data="some/pictures").data.source == str(tmp_path / "some" / "pictures")
     assert api.describe(data="mnist").data.source == "mnist"
+
+
+def test_a_folder_without_classes_is_learned_as_one_class() -> None:
+    for place in ("plain", "classes/a", "classes/b"):
+        Path(place).mkdir(parents=True)
+        Image.new("L", (28, 28)).save(Path(place, "0.png"))
+    plain, classes = api.describe(data="plain"), api.describe(data="classes")
+    assert (plain.recipe, classes.recipe) == (recipes.ONE_CLASS, recipes.MANY_CLASSES)
+    assert (default_name(plain), default_name(classes)) == ("plain", "classes")
+    assert api.describe("digits", data="plain").recipe == recipes.MANY_CLASSES
+    assert default_name(api.describe("r4-base", data="plain")) == "r4-base-plain"
+
+
+@pytest.mark.parametrize(("images", "shift"), [(2_499, 0.1), (2_500, 0.0)])
+def test_few_images_are_shifted(images: int, shift: float) -> None:
+    for recipe in (recipes.ONE_CLASS, recipes.MANY_CLASSES):
+        wanted = api.describe(recipe)
+        assert wanted.discriminator.shift == "auto"
+        found = preparing.resolve(wanted, 10, images=images)
+        assert found.discriminator.shift == shift
+        own = api.describe(recipe, settings={"discriminator.shift": 0.3})
+        assert preparing.resolve(own, 10, images=images).discriminator.shift == 0.3
 
 
 @pytest.mark.parametrize(

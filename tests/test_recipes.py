@@ -74,6 +74,27 @@ def test_extends_lays_tables_over_tables_and_replaces_the_rest() -> None:
     }
 
 
+def test_what_was_measured_of_a_recipe_is_not_said_of_others() -> None:
+    text = 'minutes = 3\n[training]\nprecision = "bf16"\nbatch_size = 9\n'
+    write("base.toml", text)
+    assert recipes.read("./base.toml").table["training"] == {"precision": "bf16", "batch_size": 9}
+    table = recipes.read(write("top.toml", 'extends = "base.toml"\n')).table
+    assert (table["training"], table.get("minutes")) == ({"batch_size": 9}, None)
+    own = recipes.read(write("own.toml", f'extends = "base.toml"\n{text}')).table
+    assert (own["training"]["precision"], own["minutes"]) == ("bf16", 3)
+
+
+def test_16_bits_are_for_recipes_that_they_were_shown_not_to_harm() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "precision.md").read_text().splitlines()
+    unharmed = {line.split("`")[1] for line in page if line.endswith("unchanged |")}
+    rough = {
+        name
+        for name in recipes.names()
+        if recipes.build(recipes.read(name), {}, name).training.precision != "fp32"
+    }
+    assert {"peer-mlp", "peer-dcgan"} <= rough <= unharmed
+
+
 def test_extends_finds_built_in_recipes_and_files_beside_the_file() -> None:
     write("sub/base.toml", 'extends = "digit"\n[training]\nseed = 4\n')
     recipe = recipes.read(write("sub/top.toml", 'extends = "base.toml"\n'))
@@ -99,7 +120,7 @@ def test_settings_lie_on_top_and_none_takes_a_key_out() -> None:
     wanted = recipes.build(recipe, changes, "digit")
     assert wanted.generator_optimizer.lr_final is None
     assert (wanted.training.steps, wanted.training.epochs) == (7, None)
-    untouched = recipes.build(recipe, {"training.steps": None}, "digit")
+    untouched = recipes.build(recipe, {"training.epochs": None}, "digit")
     assert untouched == recipes.build(recipes.read("digit"), {}, "digit")
 
 

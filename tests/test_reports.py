@@ -32,8 +32,13 @@ def parts(name: str) -> tuple[torch.nn.Module, torch.nn.Module]:
 
 
 def changed(name: str, base: str) -> set[str]:
-    """Return the tables in which a recipe differs from another, less what only describes it."""
+    """Return the tables in which a recipe differs from another, less what only describes it.
+
+    Less, too, whether 16 bits are tried, which is asked of each recipe by itself.
+    """
     one, other = recipes.read(name).table, recipes.read(base).table
+    for table in (one, other):
+        table["training"].pop("precision", None)
     told = {"recipe", "summary", "preview_epochs", "minutes"}
     return {key for key in one if one[key] != other.get(key)} - told
 

@@ -42,6 +42,15 @@ def read_folder(
     return images, labels, [entry.name for entry in classes]
 
 
+def lacks_classes(folder: Path) -> bool:
+    """Tell whether pictures lie in a folder itself: there are no labels to learn then.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    return bool(_pictures(folder))
+
+
 def list_folder(folder: Path) -> list[Path]:
     """Return what lies in a folder, in order of name.
 

@@ -12,6 +12,7 @@ from gancli.errors import ConfigError
 from gancli.networks.layers import ImageShape, MinibatchDiscrimination, build_layers, drawn
 
 __all__ = [
+    "BOUNDED",
     "Discriminator",
     "Generator",
     "build_discriminator",
@@ -24,15 +25,18 @@ __all__ = [
 
 
 _WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+# In 16 bits these reach their bounds at 4, their slope is 0 there, and what G paints black or white
+# stays so for good.
+BOUNDED = (nn.Tanh, nn.Sigmoid)
 
 
 class _Network(nn.Module):
     """A body that computes in 16 bits while it learns, if ``half_precision`` is set.
 
-    Its weights, what goes in and what comes out are float32.
+    Its weights, what goes in and what comes out are float32, and so is a bounded layer at its end.
     """
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, body: nn.Sequential) -> None:
         super().__init__()
         self.body = body
         self.half_precision = False
@@ -42,9 +46,12 @@ class _Network(nn.Module):
         if not (self.half_precision and self.training):
             exact: Tensor = self.body(batch)
             return exact
+        end = self.body[-1]
+        bounded = isinstance(end, BOUNDED)
         with torch.autocast(batch.device.type, torch.bfloat16):
-            rough: Tensor = self.body(batch)
-        return rough.float()
+            rough: Tensor = (self.body[:-1] if bounded else self.body)(batch)
+        found: Tensor = end(rough.float()) if bounded else rough.float()
+        return found
 
 
 class Generator(_Network):
@@ -58,7 +65,7 @@ class Generator(_Network):
     """
 
     def __init__(
-        self, body: nn.Module, classes: int, embedding: int, sample_shape: tuple[int, ...]
+        self, body: nn.Sequential, classes: int, embedding: int, sample_shape: tuple[int, ...]
     ) -> None:
         super().__init__(body)
         self.classes = classes
@@ -90,7 +97,7 @@ class Discriminator(_Network):
     (a projection discriminator with free class vectors; Miyato and Koyama, 2018).
     """
 
-    def __init__(self, body: nn.Module, conditional: bool) -> None:
+    def __init__(self, body: nn.Sequential, conditional: bool) -> None:
         super().__init__(body)
         self.conditional = conditional
         self.mixes_images = has_batch_statistics(body)

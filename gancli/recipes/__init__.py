@@ -102,7 +102,10 @@ def _extended(path: Path, seen: tuple[Path, ...]) -> Table:
     base_path = path.parent / base if base.endswith(".toml") else _built_in(base, f"{path}: ")
     inherited = _extended(base_path, (*seen, path))
     inherited["recipe"] = path.stem
-    inherited.pop("minutes", None)  # measured on other networks
+    # Measured on other networks: how long they take, and that 16 bits do them no harm.
+    inherited.pop("minutes", None)
+    if isinstance(training := inherited.get("training"), dict):
+        training.pop("precision", None)
     return _merged(inherited, table)
 
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear, pixel_shuffle
 
 from gancli.config import RunConfig
-from gancli.networks import Discriminator, Generator
+from gancli.networks import BOUNDED, Discriminator, Generator
 from gancli.networks.layers import Dropout, DroppedLeakyReLU, LeakyReLUForConv, Reshape
 
 _aten = torch.ops.aten
@@ -101,6 +101,8 @@ class Chain:
                 self.passed.append((layer, values, None))
                 values, *self.norms[layer] = _normalised(layer, values)
             else:
+                if layer is self.layers[-1] and isinstance(layer, BOUNDED):
+                    values = values.to(batch.dtype)
                 values = layer.forward(values)
                 self.passed.append((layer, values, None))
         self.end = values
@@ -137,7 +139,7 @@ class Chain:
             elif isinstance(layer, nn.BatchNorm1d):
                 gradient = _norm_back(layer, gradient, values, self.norms[layer], frozen)
             else:
-                gradient = _through(layer, gradient, values, back=True)
+                gradient = _through(layer, gradient, values, back=True).to(self.batch.dtype)
         return gradient.to(self.first.weight.dtype)
 
     def slopes(self) -> Tensor:
@@ -201,7 +203,9 @@ def chains(config: RunConfig, generator: Generator, discriminator: Discriminator
     ):
         return None
     dense = _consists_of(generator, nn.Linear, nn.BatchNorm1d, Dropout, *_VIEWS, *_SLOPES)
-    own = Chain(generator) if dense and generator.embedding is None else None
+    # Fakes that are moved before D sees them, have no way back to G here.
+    dense = dense and not config.discriminator.shift and generator.embedding is None
+    own = Chain(generator) if dense else None
     if loss.r1 or loss.r2:
         known = _consists_of(discriminator, nn.Linear, nn.Conv2d, Dropout, *_VIEWS, *_RECTIFIERS)
     else:

@@ -8,9 +8,12 @@ import functools
 import torch
 from torch import Tensor
 
-from gancli.config import RunConfig
+from gancli.config import Auto, RunConfig
 from gancli.errors import ConfigError
 from gancli.training.state import derived_seed
+
+# Of a run of many epochs that decides itself when to draw one.
+_ABOUT_FRAMES = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +62,9 @@ class Plan:
         total = training.steps or max(1, round((training.epochs or 0) * per_epoch))
         keep = record.keep_every
 
-        def steps(epochs: float) -> int:
+        def steps(epochs: float | Auto) -> int:
+            if epochs == "auto":
+                return per_epoch * max(1, round(total / per_epoch / _ABOUT_FRAMES))
             return max(1, round(epochs * per_epoch))
 
         return cls(

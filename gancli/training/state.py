@@ -97,8 +97,9 @@ def create(config: RunConfig, device: torch.device) -> TrainState:
     discriminator = build_discriminator(config)
     # From here on the global generator drives dropout alone.
     torch.manual_seed(derived_seed(config.training.seed, "dropout"))
+    discriminator.half_precision = config.training.precision == "bf16"
+    generator.half_precision = discriminator.half_precision and not config.generator.exact
     for network in (generator, discriminator):
-        network.half_precision = config.training.precision == "bf16"
         place(network, device)
     average = None
     if config.generator.ema_half_life:

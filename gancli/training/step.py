@@ -17,6 +17,7 @@ from gancli.errors import TrainingError
 from gancli.latents import draw_latents
 from gancli.losses import LOSSES, cross_entropy, gradient_penalty, squared_gradient
 from gancli.networks import Discriminator
+from gancli.training.augment import shifted
 from gancli.training.closed_form import Chain, discriminator_slopes, generator_slopes
 from gancli.training.optimizers import Optimizer
 from gancli.training.state import TrainState
@@ -72,13 +73,13 @@ def train_step(
         # G learns from the last fakes at most; of the others, what gradients need is not kept.
         with torch.set_grad_enabled(reused and update == len(batches)):
             fake = _draw_fakes(state, labels, len(real), config)
-        seen = _with_noise(_Batch(real, fake.detach(), labels), state, config, progress)
+        seen = _as_seen(_Batch(real, fake.detach(), labels), state, config, progress)
         d_figures = _discriminator_step(state, seen, config, progress)
     if not reused:
         whole = config.training.generator_batch_size
         count = whole // state.team.size if whole else len(real)
         fake = _draw_fakes(state, labels, count, config)
-    seen = _with_noise(_Batch(real, fake, labels), state, config, progress)
+    seen = _as_seen(_Batch(real, fake, labels), state, config, progress)
     g_figures = _generator_step(state, seen, config)
     if state.average is not None:
         _update_average(state, config.generator.ema_half_life)
@@ -152,18 +153,28 @@ def _draw_fakes(state: TrainState, labels: Tensor | None, count: int, config: Ru
     return fakes
 
 
-def _with_noise(batch: _Batch, state: TrainState, config: RunConfig, progress: float) -> _Batch:
-    """Add the noise that keeps D from telling real from fake too soon (Sonderby et al., 2017)."""
+def _as_seen(batch: _Batch, state: TrainState, config: RunConfig, progress: float) -> _Batch:
+    """Return images as D sees them: moved at random, and under noise, where a config says so."""
+    assert config.discriminator.shift != "auto"
+    reach = round(config.discriminator.shift * config.data.image_size)
     spread = config.discriminator.input_noise * (1 - progress)
-    if not spread:
-        return batch
 
-    def noisy(images: Tensor) -> Tensor:
-        shape = state.team.whole(images.shape)
-        noise = torch.randn(shape, generator=state.random, device=images.device)
-        return images + spread * state.team.part(noise)
+    def seen(images: Tensor) -> Tensor:
+        if reach:
+            shape = state.team.whole((len(images), 2))
+            shifts = torch.randint(
+                -reach, reach + 1, shape, generator=state.random, device=images.device
+            )
+            background = PIXEL_RANGES[config.data.pixel_range][0]
+            images = shifted(images, state.team.part(shifts), background)
+        if spread:
+            # Against D's telling real from fake too soon (Sonderby et al., 2017).
+            shape = state.team.whole(images.shape)
+            noise = torch.randn(shape, generator=state.random, device=images.device)
+            images = images + spread * state.team.part(noise)
+        return images
 
-    return _Batch(noisy(batch.real), noisy(batch.fake), batch.labels)
+    return _Batch(seen(batch.real), seen(batch.fake), batch.labels)
 
 
 def _discriminator_step(

@@ -32,6 +32,7 @@ from gancli.training.step import train_step
 CPU = torch.device("cpu")
 SHAPE = (2, 3, 2)
 ACTIVATIONS = ["relu", "leaky_relu 0.2", "leaky_relu 0", "sigmoid", "tanh", "dropout 0.4"]
+DENSE_D = ["flatten", "dense 12", "relu", "dense 1"]
 DENSE: dict[str, Any] = {
     "data.conditional": False,
     "generator.layers": ["dense 12", "leaky_relu 0.2", "dropout 0.2", "dense 64", "tanh"],
@@ -57,8 +58,9 @@ def line_with_view(line: str) -> list[str]:
     return ["flatten", line] if line.startswith("dense") else [line]
 
 
-def generator(middle: list[str]) -> Generator:
-    body, _ = build_layers(lines_of(middle, "dense 12"), (4,), ImageShape(2, 4), "generator")
+def generator(middle: list[str], end: str = "dense 12") -> Generator:
+    lines = lines_of(middle, end) if end else middle
+    body, _ = build_layers(lines, (4,), ImageShape(2, 4), "generator")
     return Generator(body, 0, 0, SHAPE)
 
 
@@ -172,6 +174,7 @@ def test_in_16_bits_a_chain_computes_what_its_network_does(middle: list[str]) ->
     torch.manual_seed(5)
     for network, batch in [
         (generator(middle), torch.randn(6, 4)),
+        (generator([*middle, "dense 12", "tanh"], end=""), torch.randn(6, 4)),
         (discriminator(middle), torch.randn(6, *SHAPE)),
     ]:
         network.half_precision = True
@@ -183,6 +186,22 @@ def test_in_16_bits_a_chain_computes_what_its_network_does(middle: list[str]) ->
             torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
             assert not torch.equal(ours, full)
             assert float((ours - full).norm()) < 0.05 * float(full.norm())
+
+
+@pytest.mark.parametrize("end", ["tanh", "sigmoid"])
+def test_in_16_bits_what_is_black_or_white_can_still_change(end: str) -> None:
+    """Of 6, a bounded layer in 16 bits makes 1, with a slope of 0."""
+    network = generator(["dense 12", end], end="")
+    with torch.no_grad():
+        network.body[0].weight.zero_()  # type: ignore[union-attr, operator]
+        network.body[0].bias.fill_(6.0)  # type: ignore[union-attr, operator]
+    network.half_precision = True
+    batch = torch.randn(6, 4)
+    for drawn in (network(batch), Chain(network)(batch)):
+        assert drawn.dtype == torch.float32
+        assert 1e-6 < 1 - drawn.max().item() < 3e-3
+    for found in autograd_and_chain(network, batch, 1):
+        assert all(float(gradient.abs().max()) > 1e-6 for gradient in found[2:])
 
 
 @pytest.mark.parametrize("name", ["minimax", "non-saturating", "relativistic"])
@@ -324,6 +343,7 @@ def test_twenty_steps_of_a_recipe_are_those_of_autograd(recipe: str, precision: 
         {"training.reuse_fakes": False},
         {"training.generator_batch_size": 11},
         {"discriminator.input_noise": 0.5},
+        {"discriminator.shift": 0.25, "loss.r1": 0.1, "discriminator.layers": DENSE_D},
         {"discriminator_optimizer.name": "sgd", "discriminator_optimizer.weight_decay": 0.1},
         {"generator.layers": ["relu", "dense 64"], "discriminator.layers": ["flatten", "dense 1"]},
     ],
@@ -367,6 +387,7 @@ CONVOLUTIONAL: dict[str, Any] = {
         {"data.conditional": False, "loss.r2": 0.0, "loss.name": "minimax"},
         {"loss.r1": 0.0, "training.d_steps": 2, "training.reuse_fakes": False},
         {"loss.name": "relativistic", "discriminator.input_noise": 0.5},
+        {"loss.name": "relativistic", "discriminator.shift": 0.25},
     ],
     ids=str,
 )

@@ -71,6 +71,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "loss.real_labels": [0.7, 1.2],
         "loss.fake_labels": [0.0, 0.3],
         "discriminator.input_noise": 0.3,
+        "discriminator.shift": 0.2,
     },
     "a larger batch for G": {**UNCONDITIONAL, "training.generator_batch_size": 20},
     "hinge by momentum": {

@@ -50,6 +50,19 @@ def test_a_batch_needs_no_memory_of_those_before(tiny_config: TinyConfig) -> Non
     assert all(torch.equal(one, two) for one, two in zip(forward, backward, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("steps", "images", "each"),
+    [(60, 48, 6), (480, 48, 6), (3000, 48, 48), (3000, 6000, 750), (3000, 120, 45)],
+)
+def test_frames_of_their_own_accord_are_an_epoch_apart_or_about_sixty(
+    tiny_config: TinyConfig, steps: int, images: int, each: int
+) -> None:
+    changes = {"training__steps": steps, "record__frame_every": "auto", "record__log_every": "auto"}
+    made = plan(tiny_config, images, **changes)
+    assert (made.frame_steps, made.log_steps) == (each, each)
+    assert each % made.steps_per_epoch == 0
+
+
 def test_part_of_the_images_make_an_epoch_if_asked(tiny_config: TinyConfig) -> None:
     made = plan(tiny_config, training__images_per_epoch=16)
     assert made.steps_per_epoch == 2

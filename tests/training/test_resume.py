@@ -64,6 +64,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "loss.real_labels": [0.7, 1.2],
         "loss.fake_labels": [0.0, 0.3],
         "discriminator.input_noise": 0.3,
+        "discriminator.shift": 0.2,
     },
     "unrolled": {"training.unrolled_steps": 2},
     "numbers of 16 bits": {"training.precision": "bf16", "loss.r1": 1.0},

@@ -141,3 +141,30 @@ def test_a_checkpoint_on_disk_goes_to_another_place_unchanged(
     moved = Path(shutil.copytree(tiny_run.path, "moved"))
     found = checkpoints.load(checkpoints.states(moved)[0])
     assert all(torch.equal(found.tensors[name], kept.tensors[name]) for name in kept.tensors)
+
+
+@pytest.mark.parametrize(
+    ("precision", "exact", "rough"),
+    [
+        ("fp32", False, (False, False)),
+        ("bf16", False, (True, True)),
+        ("bf16", True, (False, True)),
+    ],
+)
+def test_a_generator_can_stay_exact_where_16_bits_are_asked_for(
+    tiny_config: TinyConfig, precision: str, exact: bool, rough: tuple[bool, bool]
+) -> None:
+    changes = {"training.precision": precision, "generator.exact": exact}
+    config = preparing.resolve(tiny_config(changes), 3)
+    state = create(config, CPU)
+    labels = torch.zeros(2, dtype=torch.int64)
+    found = []
+    for network, batch in [
+        (state.generator, torch.randn(2, config.latent.size)),
+        (state.discriminator, torch.randn(2, 1, 8, 8)),
+    ]:
+        network.train()
+        given = network(batch, labels)
+        network.half_precision = False
+        found.append(not torch.equal(given, network(batch, labels)))
+    assert tuple(found) == rough

@@ -68,6 +68,10 @@ def train_by_the_book(
         return torch.cat([gradient.flatten() for gradient in gradients]).norm().item()
 
     def noisy(images: Tensor) -> Tensor:
+        reach = round(config.discriminator.shift * 8)
+        if reach:
+            shifts = torch.randint(-reach, reach + 1, (8, 2), generator=random)
+            images = torch.stack(list(map(moved, images, shifts)))
         spread = config.discriminator.input_noise * (1 - progress)
         return images + spread * torch.randn(images.shape, generator=random) if spread else images
 
@@ -89,7 +93,7 @@ def train_by_the_book(
     drawn = generator(latents, labels)
     real, fake = noisy(whole), noisy(drawn)
     g_loss = game.generator(discriminator(fake, labels), discriminator(real, labels))
-    (told,) = torch.autograd.grad(g_loss, drawn, retain_graph=True)
+    (told,) = torch.autograd.grad(g_loss, fake, retain_graph=True)
     g_norm = descend(g_loss, generator, 0.25)
     right_real, right_fake = real_logits > 0, fake_logits < 0
     if config.loss.name == "relativistic":  # each pair is judged as one
@@ -118,6 +122,13 @@ def train_by_the_book(
     }
 
 
+def moved(image: Tensor, shift: Tensor) -> Tensor:
+    """Move one image of 8 x 8 in black."""
+    down, right = shift.tolist()
+    framed = nn.functional.pad(image, (8, 8, 8, 8), value=-1.0)
+    return framed[:, 8 - down : 16 - down, 8 - right : 16 - right]
+
+
 def neighbours_apart(images: Tensor) -> float:
     return sum(math.dist(images[i].flatten(), images[i - 1].flatten()) for i in range(8)) / 8
 
@@ -139,6 +150,8 @@ def at_the_ends(images: Tensor) -> float:
         {"training.reuse_fakes": False},
         {"discriminator.input_noise": 0.5},
         {"discriminator.input_noise": 0.5, "loss.name": "relativistic"},
+        {"discriminator.shift": 0.25},
+        {"discriminator.shift": 0.13, "loss.r1": 0.7, "discriminator.input_noise": 0.5},
         {"latent.law": "uniform"},
     ],
     ids=str,
