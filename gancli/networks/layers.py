@@ -347,23 +347,37 @@ class _SumOfShifted(torch.autograd.Function):
         reach = kernel // 2
         at_images = at_weight = None
         if ctx.needs_input_grad[0]:
-            at_images = _convolved_back(gradient, images, weight, reach, 0)
+            at_images = convolved_back(gradient, images, weight, (1, 1), (reach, reach), 0)
         if ctx.needs_input_grad[1]:
             around = pad(gradient[:, 0], (reach,) * 4).unfold(1, kernel, 1).unfold(2, kernel, 1)
             shares = around.flatten(3).permute(0, 3, 1, 2)
             products = weight.new_empty(kernel**2, images.shape[1], 1, 1)
-            turned = _convolved_back(shares, images, products, 0, 1)
+            turned = convolved_back(shares, images, products, (1, 1), (0, 0), 1)
             at_weight = turned.flip(0).flatten(1).t().reshape(weight.shape)
         return at_images, at_weight
 
 
-def _convolved_back(
-    gradient: Tensor, images: Tensor, weight: Tensor, padding: int, which: int
+def convolved_back(
+    gradient: Tensor,
+    images: Tensor,
+    weight: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    which: int,
 ) -> Tensor:
-    """Return the gradient at what a convolution was given (0) or at its weight (1)."""
+    """Return the gradient at what a convolution was given (0), or at its weight (1).
+
+    Args:
+        gradient: at what the convolution returned.
+        images: what it was given.
+        weight: of the convolution; for the gradient there, of its shape.
+        stride: down and to the right.
+        padding: the same.
+        which: of the two.
+    """
     wanted = [which == 0, which == 1, False]
     back = torch.ops.aten.convolution_backward
-    layout = [1, 1], [padding, padding], [1, 1], False, [0, 0], 1
+    layout = list(stride), list(padding), [1, 1], False, [0, 0], 1
     found: Tensor = back(gradient, images, weight, None, *layout, wanted)[which]
     return found
 

@@ -15,7 +15,7 @@ are carried forward as one: penalties cost no more than one way forward.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -24,7 +24,13 @@ from torch.nn.functional import conv2d, linear, pixel_shuffle
 
 from gancli.config import RunConfig
 from gancli.networks import BOUNDED, Discriminator, Generator
-from gancli.networks.layers import Dropout, DroppedLeakyReLU, LeakyReLUForConv, Reshape
+from gancli.networks.layers import (
+    Dropout,
+    DroppedLeakyReLU,
+    LeakyReLUForConv,
+    Reshape,
+    convolved_back,
+)
 
 _aten = torch.ops.aten
 
@@ -255,7 +261,7 @@ def _at_input(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> T
         return gradient @ weight
     if _strides_over_few_channels(layer, values):
         return _by_subpixels(layer, gradient, values, weight)
-    return _convolved_back(layer, gradient, values, weight, 0)
+    return convolved_back(gradient, values, weight, layer.stride, _padding(layer), 0)
 
 
 # A CPU computes a transposed convolution to fewer channels than this at a fraction of its speed.
@@ -264,8 +270,7 @@ _MANY_CHANNELS = 8
 
 def _strides_over_few_channels(layer: nn.Conv2d, images: Tensor) -> bool:
     """Tell whether a convolution looks at images, not features, by windows that overlap evenly."""
-    assert not isinstance(layer.padding, str)
-    kernel, stride, padding = layer.kernel_size[0], layer.stride[0], layer.padding[0]
+    kernel, stride, padding = layer.kernel_size[0], layer.stride[0], _padding(layer)[0]
     even = [
         length % stride == 0 for length in (kernel, *(n + 2 * padding for n in images.shape[2:]))
     ]
@@ -278,8 +283,7 @@ def _by_subpixels(layer: nn.Conv2d, gradient: Tensor, values: Tensor, weight: Te
     Pixels that lie alike between two strides get their sums by the same weights: they are channels
     of a small image, which are then laid out as one large image (Shi et al., 2016).
     """
-    assert not isinstance(layer.padding, str)
-    stride, padding, (height, width) = layer.stride[0], layer.padding[0], values.shape[2:]
+    stride, padding, (height, width) = layer.stride[0], _padding(layer)[0], values.shape[2:]
     filters, channels, kernel, _ = weight.shape
     reach = kernel // stride
     apart = weight.view(filters, channels, reach, stride, reach, stride).flip((2, 4))
@@ -289,33 +293,18 @@ def _by_subpixels(layer: nn.Conv2d, gradient: Tensor, values: Tensor, weight: Te
     return pixel_shuffle(small.contiguous(), stride)[..., padding:, padding:][..., :height, :width]
 
 
+def _padding(layer: nn.Conv2d) -> Sequence[int]:
+    assert not isinstance(layer.padding, str)
+    return layer.padding
+
+
 def _learn(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> None:
     """Give a weight the sum over images of the gradient there times what the layer was given."""
     if isinstance(layer, nn.Linear):
         found = gradient.t() @ values
     else:
-        found = _convolved_back(layer, gradient, values, weight, 1)
+        found = convolved_back(gradient, values, weight, layer.stride, _padding(layer), 1)
     layer.weight.grad = found.to(layer.weight.dtype)
-
-
-def _convolved_back(
-    layer: nn.Conv2d, gradient: Tensor, values: Tensor, weight: Tensor, which: int
-) -> Tensor:
-    """Return the gradient at a convolution's input (0) or weight (1)."""
-    found: Tensor = _aten.convolution_backward(
-        gradient,
-        values,
-        weight,
-        None,
-        layer.stride,
-        layer.padding,
-        layer.dilation,
-        False,
-        [0, 0],
-        layer.groups,
-        [which == 0, which == 1, False],
-    )[which]
-    return found
 
 
 def _through(layer: Any, values: Tensor, passed: Tensor, *, back: bool = False) -> Tensor:

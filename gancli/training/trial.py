@@ -8,6 +8,7 @@ where it does not.
 from __future__ import annotations
 
 import dataclasses
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
@@ -23,8 +24,8 @@ from gancli.training.plan import Plan
 from gancli.training.state import create
 from gancli.training.step import train_step
 
-_ROUNDS = 2
-_WINDOW_SECONDS = 0.08
+_ROUNDS = 3
+_WINDOW_SECONDS = 0.06
 _STEP_SECONDS = 0.02
 _SMALL_BATCH = 8
 # More threads than another count must gain more than this: less is chance, and cores are shared.
@@ -60,7 +61,7 @@ def fastest_way(
     if len(ways) == 1:
         return ways[0]
     most_steps = max(1, plan.total_steps // 100)
-    done, seconds = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0.0)
+    rates: dict[Way, list[float]] = {way: [] for way in ways}
     try:
         steps = {
             precision: _sized_step(_with_precision(config, precision), images, device)
@@ -68,14 +69,14 @@ def fastest_way(
         }
         for _ in range(_ROUNDS):
             for way in ways:
-                if way == ways[0] or not _crawls(done, seconds, way, ways[0]):
+                if way == ways[0] or not _crawls(rates[way], rates[ways[0]]):
                     torch.set_num_threads(way.threads)
                     made, taken = _window(steps[way.precision], most_steps)
-                    done[way] += made
-                    seconds[way] += taken
+                    rates[way].append(made / taken)
     except TrainingError:  # it will diverge, in whatever way
         return ways[0]
-    return _fastest({way: done[way] / seconds[way] for way in ways})
+    # One window in three may have met something else that the machine did.
+    return _fastest({way: statistics.median(found) for way, found in rates.items()})
 
 
 def _with_precision(config: RunConfig, precision: str) -> RunConfig:
@@ -83,9 +84,9 @@ def _with_precision(config: RunConfig, precision: str) -> RunConfig:
     return dataclasses.replace(config, training=training)
 
 
-def _crawls(done: dict[Way, int], seconds: dict[Way, float], way: Way, first: Way) -> bool:
+def _crawls(rates: list[float], first: list[float]) -> bool:
     """Tell whether a way is known to be far behind the first: its threads wait for a core, say."""
-    return done[way] > 0 and done[way] / seconds[way] < _SLOW * done[first] / seconds[first]
+    return bool(rates) and max(rates) < _SLOW * min(first)
 
 
 def _window(step: Callable[[], None], most_steps: int) -> tuple[int, float]:

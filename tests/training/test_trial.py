@@ -82,12 +82,33 @@ def test_the_thread_count_that_makes_most_steps_wins(
     assert made.now < 0.3 * len(milliseconds) + max(milliseconds.values()) / 1000
 
 
+def test_one_window_that_something_disturbed_decides_nothing(
+    tiny_config: TinyConfig,
+    machine: Callable[[Milliseconds], Machine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = machine({1: 10.0, 2: 6.0})
+    windows: list[int] = []
+    measured = trial._window
+
+    def disturbed(step: Callable[[], None], most_steps: int) -> tuple[int, float]:
+        threads = torch.get_num_threads()
+        windows.append(threads)
+        count, seconds = measured(step, most_steps)
+        return count, seconds * (9 if windows.count(threads) == 4 - threads else 1)
+
+    monkeypatch.setattr(trial, "_window", disturbed)
+    assert tried(tiny_config, [1, 2]).threads == 2
+    assert windows == [1, 2] * 3
+    assert made.now > 0
+
+
 def test_a_short_run_is_tried_for_a_hundredth_of_its_steps(
     tiny_config: TinyConfig, machine: Callable[[Milliseconds], Machine]
 ) -> None:
     made = machine({1: 1.0, 2: 0.5})
     assert tried(tiny_config, [1, 2], **{"training.steps": 200}).threads == 2
-    assert made.now == pytest.approx(2 * 3 * (1.0 + 0.5) / 1000)
+    assert made.now == pytest.approx(3 * 3 * (1.0 + 0.5) / 1000)
 
 
 @pytest.mark.parametrize(
