@@ -6,6 +6,7 @@ import dataclasses
 import importlib.metadata
 import os
 import platform
+import statistics
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -172,11 +173,11 @@ class Rate:
         return plain is not None and plain.median >= LEAST_OF_REFERENCE * self.work.reference
 
     def of_ceiling(self, ceilings: dict[str, Spread | None]) -> float | None:
-        """Return the share of the ceiling for the precision that gancli's windows chose."""
+        """Return the share of the ceiling for the precision that most of gancli's windows chose."""
         ours = speed(self.ours)
         if ours is None:
             return None
-        precision = "bf16" if self.ours[-1].way.endswith("bf16") else "fp32"
+        precision = statistics.mode(side.way.rsplit(maxsplit=1)[-1] for side in self.ours)
         ceiling = ceilings[f"{self.work.ceiling} {precision}"]
         return ours.median * self.operations / 1e9 / ceiling.median if ceiling else None
 
