@@ -560,6 +560,8 @@ def _memorised(case: _Case) -> Finding | None:
         return None
     if data.source in NAMED_SOURCES and data.source != "mnist":  # ten glyphs are to be learned so
         return None
+    if case.config.discriminator.shift not in (0.0, "auto"):  # no image is shown twice alike
+        return None
     showings = case.log[-1]["images"] / case.images
     if showings < limits.showings:
         return None

@@ -215,6 +215,7 @@ def test_few_images_shown_often_are_learned_by_heart() -> None:
     assert "each was shown 640 times" in few.findings[0].evidence
     assert diagnose(course(), config(), images=2000).healthy
     assert diagnose(course(lines=4), config(), images=300).healthy
+    assert diagnose(course(), config(discriminator__shift=0.1), images=100).healthy
 
 
 def test_a_run_that_broke_off_has_diverged() -> None:
@@ -330,7 +331,7 @@ def test_quick_scores_tell_of_deterioration_that_variety_does_not_show() -> None
     assert found.name == "deterioration"
     assert found.epoch == 5.0
     assert "30 at its best and is 70 at the end" in found.evidence
-    assert found.remedy == ("training.epochs=5",)
+    assert found.remedy == ("training.steps=500",)
 
 
 def test_quick_scores_that_stay_near_their_best_are_well() -> None:
