@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 
-def shifted(images: Tensor, shifts: Tensor, background: float) -> Tensor:
+def shifted(images: Tensor, shifts: Tensor, reach: int, background: float) -> Tensor:
     """Move each image by whole pixels; what comes in from outside is background.
 
     A translation as in Zhao et al. (2020), *Differentiable Augmentation for Data-Efficient GAN
@@ -17,13 +17,13 @@ def shifted(images: Tensor, shifts: Tensor, background: float) -> Tensor:
     Args:
         images: [n, channels, height, width].
         shifts: int64 [n, 2], down and to the right.
+        reach: the most pixels of a shift; told, for an accelerator is not to be waited for.
         background: the pixel's value outside.
 
     Returns:
         In the shape of the images.
     """
     n, channels, height, width = images.shape
-    reach = int(shifts.abs().max())
     framed = pad(images, (reach,) * 4, value=background)
     rows = torch.arange(height, device=images.device) + reach - shifts[:, :1]
     columns = torch.arange(width, device=images.device) + reach - shifts[:, 1:]

@@ -166,7 +166,7 @@ def _as_seen(batch: _Batch, state: TrainState, config: RunConfig, progress: floa
                 -reach, reach + 1, shape, generator=state.random, device=images.device
             )
             background = PIXEL_RANGES[config.data.pixel_range][0]
-            images = shifted(images, state.team.part(shifts), background)
+            images = shifted(images, state.team.part(shifts), reach, background)
         if spread:
             # Against D's telling real from fake too soon (Sonderby et al., 2017).
             shape = state.team.whole(images.shape)
