@@ -12,6 +12,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing import resource_tracker
@@ -278,10 +279,19 @@ def _work(pipe: Connection, core: int | None) -> None:
     leave_on_signals()
     with contextlib.suppress(EOFError, OSError, Interrupted):
         let_signals_in()
+        threading.Thread(target=_stop_without_parent, daemon=True).start()
         while True:
             result = _train_received(pipe.recv(), pipe)
             content = {key: getattr(result, key) for key in ("exit_code", "message", "outcome")}
             pipe.send(("result", content))
+
+
+def _stop_without_parent() -> None:
+    """Wait for the parent to end, however it does, and ask this process to stop then."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _train_received(content: tuple[dict[str, Any], dict[str, Any]], pipe: Connection) -> Result:
@@ -300,16 +310,14 @@ def _train_received(content: tuple[dict[str, Any], dict[str, Any]], pipe: Connec
 
 
 class _PipeObserver(Observer):
-    """Tells the parent what a session does; without a parent, the session is asked to stop."""
+    """Tells the parent, if it still lives, what a session does."""
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
 
     def _send(self, kind: str, content: Any) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self.pipe.send((kind, content))
-        except OSError:
-            os.kill(os.getpid(), signal.SIGTERM)
 
     def started(self, run: RunDirectory, config: RunConfig, plan: Plan, step: int) -> None:
         self._send("started", {"step": step, "total_steps": plan.total_steps})
