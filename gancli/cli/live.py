@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.color import Color
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -19,7 +21,7 @@ from gancli import palette
 from gancli.cli.output import Output
 from gancli.jobs import Job, Listener
 from gancli.observing import Observer
-from gancli.pictures.terminal import ascii_rows, half_blocks, sparkline, terminal_tiles
+from gancli.pictures.terminal import Cell, ascii_rows, half_blocks, sparkline, terminal_tiles
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,21 +44,28 @@ class Digits:
         self, images: npt.NDArray[np.uint8], spare_rows: int = _BELOW_PICTURE_ROWS
     ) -> None:
         self.images, self.spare_rows = images, spare_rows
+        self.drawn: tuple[tuple[int, int], list[Segment]] = (0, 0), []
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        columns, rows = options.max_width, max(2, min(console.height - self.spare_rows, 34))
-        picture = terminal_tiles(self.images, columns, rows)
+        area = options.max_width, max(2, console.height - self.spare_rows)
         if console.color_system is None:
-            for line in ascii_rows(picture, columns, rows):
+            for line in ascii_rows(terminal_tiles(self.images, *area), *area):
                 yield Text(line, no_wrap=True)
             return
-        for cells in half_blocks(picture, columns, rows):
-            for top, bottom in cells:
-                color = (
-                    f"rgb({top[0]},{top[1]},{top[2]}) on rgb({bottom[0]},{bottom[1]},{bottom[2]})"
-                )
-                yield Segment("▀", Style.parse(color))
-            yield Segment.line()
+        if self.drawn[0] != area:  # drawn once: the cores are wanted for training
+            self.drawn = area, _segments(half_blocks(terminal_tiles(self.images, *area), *area))
+        yield from self.drawn[1]
+
+
+def _segments(rows: list[list[Cell]]) -> list[Segment]:
+    """Return rows of cells for Rich, neighbours of one colour as one piece."""
+    segments = []
+    for cells in rows:
+        for (top, bottom), alike in itertools.groupby(cells):
+            style = Style(color=Color.from_rgb(*top), bgcolor=Color.from_rgb(*bottom))
+            segments.append(Segment("▀" * len(list(alike)), style))
+        segments.append(Segment.line())
+    return segments
 
 
 class Losses:
@@ -158,7 +167,7 @@ class LiveView(Observer):
         self.display = Live(
             get_renderable=self._render,
             console=output.console,
-            refresh_per_second=8,
+            refresh_per_second=4,
             vertical_overflow="crop",
         )
 
