@@ -17,6 +17,7 @@ import dataclasses
 import functools
 import io
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from xml.sax.saxutils import escape
 
@@ -98,6 +99,20 @@ def font(size: int) -> Font:
     found = ImageFont.load_default(size)
     assert isinstance(found, ImageFont.FreeTypeFont)
     return found
+
+
+def legible(text: str) -> str:
+    """Return a text in letters that the type face has: bare ones for accented ones, else a ?."""
+    bare = "".join(
+        letter if _has(letter) else unicodedata.normalize("NFKD", letter)[0] for letter in text
+    )
+    return "".join(letter if _has(letter) else "?" for letter in bare)
+
+
+@functools.cache
+def _has(letter: str) -> bool:
+    face, unknown = font(SMALLEST), "\uffff"
+    return bytes(face.getmask(letter)) != bytes(face.getmask(unknown))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -217,7 +232,7 @@ class Sheet:
             canvas.paste(enlarge(picture, scale), place)
         pen = ImageDraw.Draw(canvas)
         for words in self._words:
-            pen.text(words.place, words.text, words.ink, words.font, words.anchor)
+            pen.text(words.place, legible(words.text), words.ink, words.font, words.anchor)
         return canvas
 
     def svg(self, about: Mapping[str, str]) -> str:

@@ -100,3 +100,16 @@ def test_a_sheet_becomes_svg_with_the_same_pixels_and_real_words(sheet: Sheet) -
     tile = np.asarray(Image.open(io.BytesIO(base64.b64decode(data[1]))))
     assert tile.tolist() == [[0, 80], [160, 240]]
     assert (words.text, words.attrib["text-anchor"]) == ("a < b & c", "middle")
+
+
+@pytest.mark.parametrize(
+    ("text", "drawn"), [("Tromsø é", "Troms? e"), ("naïve–ñandú", "naive?nandu"), ("数字7", "??7")]
+)
+def test_letters_that_the_face_lacks_are_bare_ones_or_question_marks(text: str, drawn: str) -> None:
+    pictures = []
+    for words in (text, drawn):
+        sheet = Sheet((200, 40))
+        sheet.write(words, (100, 20), font(20))
+        pictures.append(sheet.picture())
+    assert pictures[0].tobytes() == pictures[1].tobytes()
+    assert np.ptp(np.asarray(pictures[0])) > 100
