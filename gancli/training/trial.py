@@ -30,6 +30,7 @@ _STEP_SECONDS = 0.02
 _SMALL_BATCH = 8
 # More threads than another count must gain more than this: less is chance, and cores are shared.
 _GAIN = 1.05
+_CLEAR = 1.25
 _LOOK_SECONDS = 1.0
 _SLOW = 0.7
 _TRIAL_SECONDS = 0.3
@@ -73,6 +74,8 @@ def fastest_way(
                     torch.set_num_threads(way.threads)
                     made, taken = _window(steps[way.precision], most_steps)
                     rates[way].append(made / taken)
+            if _settled(list(rates.values())):
+                break
     except TrainingError:  # it will diverge, in whatever way
         return ways[0]
     # One window in three may have met something else that the machine did.
@@ -87,6 +90,13 @@ def _with_precision(config: RunConfig, precision: str) -> RunConfig:
 def _crawls(rates: list[float], first: list[float]) -> bool:
     """Tell whether a way is known to be far behind the first: its threads wait for a core, say."""
     return bool(rates) and max(rates) < _SLOW * min(first)
+
+
+def _settled(rates: Sequence[list[float]]) -> bool:
+    """Tell whether one way was the fastest in two windows, at its worst against others' best."""
+    best = max(rates, key=statistics.median)
+    others = [max(found) for found in rates if found is not best]
+    return len(best) > 1 and min(best) > _CLEAR * max(others)
 
 
 def _window(step: Callable[[], None], most_steps: int) -> tuple[int, float]:

@@ -103,12 +103,16 @@ def test_one_window_that_something_disturbed_decides_nothing(
     assert made.now > 0
 
 
-def test_a_short_run_is_tried_for_a_hundredth_of_its_steps(
-    tiny_config: TinyConfig, machine: Callable[[Milliseconds], Machine]
+@pytest.mark.parametrize(("quick", "rounds"), [(0.5, 2), (0.9, 3)])
+def test_a_short_run_is_tried_for_a_hundredth_of_its_steps_and_less_where_all_is_clear(
+    tiny_config: TinyConfig,
+    machine: Callable[[Milliseconds], Machine],
+    quick: float,
+    rounds: int,
 ) -> None:
-    made = machine({1: 1.0, 2: 0.5})
+    made = machine({1: 1.0, 2: quick})
     assert tried(tiny_config, [1, 2], **{"training.steps": 200}).threads == 2
-    assert made.now == pytest.approx(3 * 3 * (1.0 + 0.5) / 1000)
+    assert made.now == pytest.approx(rounds * 3 * (1.0 + quick) / 1000)
 
 
 @pytest.mark.parametrize(
