@@ -1,13 +1,15 @@
-"""Search for the default recipe: what each lever gives, alone, in distance and seconds.
+"""Search for the default recipes: what each lever gives, alone, in distance and seconds.
 
     python bench/search.py RUNS_DIR                    # every variant; give it again to go on
     python bench/search.py RUNS_DIR --only rate        # variants whose names begin so
     python bench/search.py RUNS_DIR --no-training      # the table, of the runs that are there
+    python bench/search.py RUNS_DIR --recipe digits    # of the conditional default
 
-The variants stand in bench/search.toml: each is the recipe `digit` with some settings changed. They
-are trained on MNIST's first 50,000 training images, two at a time, one thread each, and scored on
-the last 10,000, which are withheld from training. The test split is never looked at. Seconds are
-those of one core spent in training, so that others on the machine disturb little.
+The variants stand in bench/search-digit.toml and bench/search-digits.toml: each is that recipe with
+some settings changed. They are trained on MNIST's first 50,000 training images, two at a time, one
+thread each, and scored on the last 10,000, which are withheld from training. The test split is
+never looked at. Seconds are those of one core spent in training, so that others on the machine
+disturb little.
 """
 
 from __future__ import annotations
@@ -29,12 +31,11 @@ import torch
 from gancli import api, data, files, sampling
 from gancli.metrics.scores import score
 
-VARIANTS = Path(__file__).with_suffix(".toml")
 HOLDOUT = 10_000
 FIGURES = (
     "frechet_distance_judge",
     "frechet_distance_random",
-    "judge_share",
+    "judge_share",  # of all digits, label_accuracy
     "precision_judge",
     "recall_judge",
     "coverage_judge",
@@ -43,18 +44,20 @@ FIGURES = (
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One training of a variant."""
+    """One training of a variant; its digit is None for all of them."""
 
+    recipe: str
     variant: str
     settings: dict[str, Any]
-    digit: int
+    digit: int | None
     seed: int
     folder: Path
 
     @property
     def name(self) -> str:
         """The run's."""
-        return f"{self.variant}-digit-{self.digit}-seed-{self.seed}"
+        which = "digits" if self.digit is None else f"digit-{self.digit}"
+        return f"{self.variant}-{which}-seed-{self.seed}"
 
     @property
     def result(self) -> Path:
@@ -66,7 +69,7 @@ def do(job: Job) -> None:
     """Train and score what is not scored yet, in a process of its own."""
     if job.result.exists():
         return
-    words = [sys.executable, __file__, str(job.folder), "--job", job.name]
+    words = [sys.executable, __file__, str(job.folder), "--recipe", job.recipe, "--job", job.name]
     done = subprocess.run(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
     print(job.name, "done" if done.returncode == 0 else "failed", file=sys.stderr, flush=True)
 
@@ -81,7 +84,7 @@ def train_and_score(job: Job) -> None:
     }
     began = os.times()
     outcome = api.train(
-        "digit",
+        job.recipe,
         digit=job.digit,
         seed=job.seed,
         settings=settings,
@@ -97,34 +100,43 @@ def train_and_score(job: Job) -> None:
         lambda seeds: (trained.sample(seeds), trained.labels(seeds)),
         splits,
         digit=job.digit,
-        samples=2_000,
+        samples=HOLDOUT if job.digit is None else 2_000,
     )
-    found: dict[str, Any] = {name: (card[name].value, card[name].real) for name in FIGURES}
+    found: dict[str, Any] = {}
+    for name in FIGURES:
+        of_all = job.digit is None and name == "judge_share"
+        figure = card["label_accuracy" if of_all else name]
+        found[name] = figure.value, figure.real
     found["seconds"] = ended.user + ended.system - began.user - began.system
     found["steps"] = outcome.run.read_log()[-1]["step"]
     files.write_text(job.result, json.dumps(found) + "\n")
 
 
-def jobs(folder: Path, digits: list[int], seeds: list[int]) -> list[Job]:
+def variants_of(recipe: str) -> dict[str, Any]:
+    """Return what is tried of a recipe, by name."""
+    return tomllib.loads(Path(__file__).with_name(f"search-{recipe}.toml").read_text())
+
+
+def jobs(folder: Path, recipe: str, digits: list[int], seeds: list[int]) -> list[Job]:
     """Return every training, seed after seed, so that a first answer comes early."""
-    variants = tomllib.loads(VARIANTS.read_text())
     return [
-        Job(name, variant["settings"], digit, seed, folder)
+        Job(recipe, name, variant["settings"], digit, seed, folder)
         for seed in seeds
-        for digit in digits
-        for name, variant in variants.items()
+        for digit in (digits if recipe == "digit" else [None])
+        for name, variant in variants_of(recipe).items()
     ]
 
 
-def table(found: list[Job]) -> str:
+def table(recipe: str, found: list[Job]) -> str:
     """Return the variants as Markdown: medians over digits and seeds, spread of the distance."""
-    variants = tomllib.loads(VARIANTS.read_text())
+    share = "share" if recipe == "digit" else "label accuracy"
     lines = [
         "| variant | what is changed | runs | steps | seconds of a core | distance, judge "
-        "(real) | times real | distance, random features | share | precision | recall | coverage |",
+        f"(real) | times real | distance, random features | {share} | precision | recall "
+        "| coverage |",
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for name, variant in variants.items():
+    for name, variant in variants_of(recipe).items():
         rows = [json.loads(job.result.read_text()) for job in found if job.variant == name]
         if not rows:
             continue
@@ -150,26 +162,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("folder", type=Path, metavar="RUNS_DIR")
     parser.add_argument("--only", default="", help="variants whose names begin so")
-    parser.add_argument("--digits", default="7,2")
+    parser.add_argument("--recipe", default="digit", choices=("digit", "digits"))
+    parser.add_argument("--digits", default="7,2", help="of the recipe digit")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--side-by-side", type=int, default=2)
     parser.add_argument("--no-training", action="store_true")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.job:
-        every = jobs(wanted.folder, list(range(10)), list(range(100)))
+        every = jobs(wanted.folder, wanted.recipe, list(range(10)), list(range(100)))
         train_and_score(next(job for job in every if job.name == wanted.job))
         return
     digits, seeds = ([int(n) for n in text.split(",")] for text in (wanted.digits, wanted.seeds))
     planned = [
         job
-        for job in jobs(wanted.folder.resolve(), digits, seeds)
+        for job in jobs(wanted.folder.resolve(), wanted.recipe, digits, seeds)
         if job.variant.startswith(wanted.only)
     ]
     if not wanted.no_training:
         with concurrent.futures.ThreadPoolExecutor(wanted.side_by_side) as pool:
             list(pool.map(do, planned))
-    print(table([job for job in planned if job.result.exists()]))
+    print(table(wanted.recipe, [job for job in planned if job.result.exists()]))
 
 
 if __name__ == "__main__":

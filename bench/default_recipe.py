@@ -1,0 +1,188 @@
+"""Measure the default recipes on the test split, and write docs/default-recipe.md.
+
+    python bench/default_recipe.py RUNS_DIR               # all of it: a night on two cores
+    python bench/default_recipe.py RUNS_DIR --only digit  # the parts whose names begin so
+    python bench/default_recipe.py RUNS_DIR --no-training # the page, of what is there
+
+Runs are trained two at a time, one thread each, and what is finished is not done again. The last
+average of G is scored; no checkpoint is picked. RUNS_DIR/search may hold the runs of
+bench/search.py, whose tables then stand on the page as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import default_recipe_page
+import torch
+from PIL import Image
+from second_judge import second_judge
+
+from gancli import api, data, doctor, files, sampling, scoring
+from gancli.data import DataSplits
+from gancli.metrics import score_stacked
+from gancli.metrics.judge import Appointed
+from gancli.metrics.scores import Figure, score
+from gancli.metrics.usefulness import score_usefulness
+
+FEW = 500
+SEEDS = range(5)
+LONG = 10
+# About five minutes of one core each, and the default at its own length.
+RACE_STEPS = {"digit": None, "r2-6-final": 3_000, "r4-base": 9_000, "r5-base": 130}
+RACE_STEPS |= {"peer-dcgan": 2_500}
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One training, and what is measured of it.
+
+    Attributes:
+        part: of the page.
+        recipe: the recipe.
+        digit: None for all.
+        seed: of the run.
+        settings: besides the recipe's.
+    """
+
+    part: str
+    recipe: str
+    digit: int | None
+    seed: int
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The run's."""
+        which = "" if self.digit is None else f"-digit-{self.digit}"
+        return f"{self.part}-{self.recipe}{which}-seed-{self.seed}"
+
+
+def jobs() -> list[Job]:
+    """Return every training of the page, seed after seed."""
+    raced = {
+        name: {} if steps is None else {"training.steps": steps}
+        for name, steps in RACE_STEPS.items()
+    }
+    steps = api.describe("digit").training.steps
+    assert steps is not None
+    return [
+        *(Job("digit", "digit", digit, seed) for seed in SEEDS for digit in range(10)),
+        *(Job("all", "digits", None, seed) for seed in SEEDS),
+        *(Job("few", "digit", digit, seed) for seed in range(3) for digit in (7, 2, 8)),
+        *(Job("race", name, 7, 0, changed) for name, changed in raced.items()),
+        *(Job("long", "digit", n, 0, {"training.steps": LONG * steps}) for n in (7, 2, 8)),
+        Job("stacked", "stacked-mnist", None, 0),
+    ]
+
+
+def do(job: Job, folder: Path) -> None:
+    """Train and score what is not scored yet, in a process of its own."""
+    if (folder / job.name / "measured.json").exists():
+        return
+    words = [sys.executable, __file__, str(folder), "--job", job.name]
+    done = subprocess.run(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    print(job.name, "done" if done.returncode == 0 else "failed", file=sys.stderr, flush=True)
+
+
+def train_and_score(job: Job, folder: Path) -> None:
+    torch.set_num_threads(1)
+    source = few_images(job.digit, folder) if job.part == "few" else None
+    began = os.times()
+    outcome = api.train(
+        job.recipe,
+        digit=None if source else job.digit,
+        data=source,
+        seed=job.seed,
+        settings={"training.threads": 1, **job.settings},
+        name=job.name,
+        runs_dir=folder,
+        device="cpu",
+    )
+    ended = os.times()
+    trained = sampling.load(outcome.run.path)
+    diagnosis = doctor.examine(outcome.run)
+    found: dict[str, Any] = {
+        "seconds": ended.user + ended.system - began.user - began.system,
+        "step_seconds": outcome.step_seconds,
+        "steps": outcome.step,
+        "failure": diagnosis.failure.name if diagnosis.failure else None,
+    }
+    if job.part in ("race", "long"):
+        found["history"] = scoring.history(outcome.run).as_dict()
+    if job.part != "race":
+        found |= measured(job, trained, folder)
+    files.write_text(outcome.run.path / "measured.json", json.dumps(found) + "\n")
+
+
+def measured(job: Job, trained: sampling.Trained, folder: Path) -> dict[str, Any]:
+    """Return the figures of the shipped judge, and where digits are judged of the second one."""
+
+    def draw(seeds: range) -> tuple[Any, Any]:
+        return trained.sample(seeds), trained.labels(seeds)
+
+    def figures(found: Iterable[Figure]) -> dict[str, Any]:
+        return {figure.name: (figure.value, figure.real) for figure in found}
+
+    def card(splits: DataSplits, appointed: Appointed | None = None) -> dict[str, Any]:
+        return figures(score(draw, splits, digit=job.digit, appointed=appointed).figures)
+
+    if job.part == "stacked":
+        return {"judge": figures(score_stacked(draw, trained.splits()).figures)}
+    splits = data.load("mnist")
+    if job.part == "few":
+        assert job.digit is not None and splits.train.labels is not None
+        few = splits.train.of_class(job.digit).at(torch.arange(FEW))
+        # By as many fakes as there are training images, and by as many as there are test images.
+        return {"judge": card(dataclasses.replace(splits, train=few)), "whole": card(splits)}
+    found = {"judge": card(splits)}
+    if job.part in ("digit", "all"):
+        found["second"] = card(splits, second_judge(folder))
+    if job.part == "all":
+        found["judge"] |= figures(score_usefulness(draw, splits))
+    return found
+
+
+def few_images(digit: int | None, folder: Path) -> str:
+    """Write a digit's first training images as a user's own pictures; return their folder."""
+    assert digit is not None
+    target = folder / f"images-{digit}"
+    if not target.exists():
+        target.mkdir(parents=True)
+        for number, image in enumerate(data.load("mnist").train.of_class(digit).images[:FEW]):
+            Image.fromarray(image[0].numpy()).save(target / f"{number:04d}.png")
+    return str(target)
+
+
+def main() -> None:
+    layout = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
+    parser.add_argument("folder", type=Path, metavar="RUNS_DIR")
+    parser.add_argument("--only", default="", help="the parts whose names begin so")
+    parser.add_argument("--side-by-side", type=int, default=2)
+    parser.add_argument("--no-training", action="store_true")
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    wanted = parser.parse_args()
+    folder = wanted.folder.resolve()
+    if wanted.job:
+        train_and_score(next(job for job in jobs() if job.name == wanted.job), folder)
+        return
+    if not wanted.no_training:
+        second_judge(folder)
+        planned = [job for job in jobs() if job.part.startswith(wanted.only)]
+        with concurrent.futures.ThreadPoolExecutor(wanted.side_by_side) as pool:
+            list(pool.map(lambda job: do(job, folder), planned))
+    default_recipe_page.write(jobs(), folder)
+
+
+if __name__ == "__main__":
+    main()

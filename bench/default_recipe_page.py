@@ -1,0 +1,274 @@
+"""docs/default-recipe.md, of what bench/default_recipe.py and bench/search.py have measured."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import search
+from report_page import machine
+
+import gancli
+from gancli import api, files, palette
+from gancli.plots import style
+
+if TYPE_CHECKING:
+    from default_recipe import Job
+
+DOCS = Path(__file__).parent.parent / "docs"
+DISTANCE = "frechet_distance_judge"
+RACE_INKS = (palette.GREEN, palette.GENERATOR, palette.DISCRIMINATOR, palette.ORANGE, palette.MUTED)
+
+Found = dict[str, Any]
+
+
+def write(jobs: Iterable[Job], folder: Path) -> None:
+    """Write the page and its picture; a part that was not measured says so."""
+    parts: dict[str, list[tuple[Job, Found]]] = {}
+    for job in jobs:
+        found = folder / job.name / "measured.json"
+        done = [(job, json.loads(found.read_text()))] if found.exists() else []
+        parts.setdefault(job.part, []).extend(done)
+    sections = [
+        _digit(parts["digit"]),
+        _all(parts["all"]),
+        _race(parts["race"]),
+        _long(parts["long"]),
+        _few(parts["few"]),
+        _stacked(parts["stacked"]),
+        _levers(folder / "search"),
+    ]
+    page = f"""\
+# The default recipes, measured
+
+`gancli train --digit 7` is the recipe `digit`, `gancli train` is `digits`. This page is written by
+`python bench/default_recipe.py RUNS_DIR`, of runs on {machine()}, two at a time, one thread each,
+with gancli {gancli.__version__}. All figures but those of the last section are of the test split,
+of the generator averaged at the end of the run: no checkpoint was picked, and nothing was chosen by
+them. "Real" is the same figure of as many random training images in place of fakes. The second
+judge is another network, from another seed, that nothing was chosen by (`bench/second_judge.py`).
+
+"""
+    files.write_text(DOCS / "default-recipe.md", page + "\n".join(sections))
+
+
+def _digit(runs: list[tuple[Job, Found]]) -> str:
+    title = "## One digit: `digit`\n\n"
+    if not runs:
+        return title + "Not measured.\n"
+    seeds = len({job.seed for job, _ in runs})
+    failed = [job.name for job, found in runs if found["failure"]]
+    length = api.describe("digit").training.steps
+    words = (
+        f"{length:,} steps, {_median(found['seconds'] for _, found in runs):.0f} seconds of one "
+        f"core; {len(runs)} runs, means of {seeds} seeds. The doctor finds no failure in "
+        f"{len(runs) - len(failed)} of {len(runs)}{_listed(failed)}.\n\n"
+    )
+    return title + words + _two_judges(runs, _digits_of(runs), "judge_share", "share")
+
+
+def _all(runs: list[tuple[Job, Found]]) -> str:
+    title = "## All digits, by their labels: `digits`\n\n"
+    if not runs:
+        return title + "Not measured.\n"
+    words = (
+        f"{api.describe('digits').training.steps:,} steps, "
+        f"{_median(found['seconds'] for _, found in runs):.0f} seconds of one core; a line a "
+        "seed.\n\n"
+    )
+    rows = {f"seed {job.seed}": [found] for job, found in runs}
+    text = title + words + _two_judges(runs, rows, "label_accuracy", "label accuracy")
+    useful = [
+        f"| {name} | {_mean_of(found, 'judge', 'cas'):.4f} ({_real_of(found, 'cas'):.4f}) "
+        f"| {_mean_of(found, 'judge', 'reverse_cas'):.4f} |"
+        for name, found in {**rows, "mean": [found for _, found in runs]}.items()
+    ]
+    return (
+        f"{text}\nA classifier trained on 60,000 of its images and tested on real ones, and one "
+        "trained on real images and tested on these:\n\n"
+        "| | trained on fakes (on real) | trained on real |\n|---|--:|--:|\n"
+        + "\n".join(useful)
+        + "\n"
+    )
+
+
+def _race(runs: list[tuple[Job, Found]]) -> str:
+    title = "## Quality against seconds\n\n"
+    if not runs:
+        return title + "Not measured.\n"
+    with style.sheet(DOCS / "default-recipe-race.png", 9, 5) as figure:
+        axes = figure.subplots()
+        for (job, found), ink in zip(runs, RACE_INKS, strict=True):
+            seconds, values = _course(found)
+            axes.plot(seconds, values, "o-", markersize=3, color=ink, label=job.recipe)
+        axes.axhline(_course_real(runs[0][1]), color=palette.REAL, linestyle="--", label="real")
+        axes.set(yscale="log", xlabel="seconds of one core in steps", ylabel="Frechet distance")
+        axes.legend()
+    lines = [
+        f"| `{job.recipe}` | {found['steps']:,} | {found['step_seconds']:.0f} "
+        f"| {_course(found)[1][-1]:.1f} | {_last(found, 'coverage_judge'):.3f} |"
+        for job, found in runs
+    ]
+    return (
+        f"{title}Sevens, one seed, one core each; Frechet distance in the judge's features, by "
+        f"1,000 fakes against 1,000 test images (real: {_course_real(runs[0][1]):.1f}), of the "
+        "generators that a run keeps (`gancli evaluate --history`).\n\n"
+        "![distance against seconds](default-recipe-race.png)\n\n"
+        "| recipe | steps | seconds | distance at the end | coverage |\n|---|--:|--:|--:|--:|\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
+def _long(runs: list[tuple[Job, Found]]) -> str:
+    title = "## Ten times as long\n\n"
+    if not runs:
+        return title + "Not measured.\n"
+    lines = []
+    for job, found in runs:
+        values = _course(found)[1]
+        lines.append(
+            f"| {job.digit} | {min(values):.1f} | {values[-1]:.1f} "
+            f"| {values[-1] / min(values):.2f} | {_mean_of([found], 'judge', DISTANCE):.1f} "
+            f"({_real_of([found], DISTANCE):.1f}) |"
+        )
+    return (
+        f"{title}{runs[0][1]['steps']:,} steps: the best of the kept generators against the last, "
+        "by 1,000 fakes; and the last by ten draws.\n\n"
+        "| digit | best distance | last | times the best | last, ten draws (real) |\n"
+        "|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"
+    )
+
+
+def _few(runs: list[tuple[Job, Found]]) -> str:
+    title = "## 500 images of a digit\n\n"
+    if not runs:
+        return title + "Not measured.\n"
+    lines = []
+    for digit, found in _digits_of(runs).items():
+        figures = " | ".join(
+            f"{_mean_of(found, 'judge', name):.3f} ({_real_of(found, name):.3f})"
+            for name in ("precision_judge", "recall_judge", "coverage_judge")
+        )
+        copying = [each["judge"]["copying_z"][0] for each in found]
+        lines.append(
+            f"| {digit} | {len(found)} | {_times_real(found, 'judge'):.2f} | {figures} "
+            f"| {_mean_of(found, 'whole', 'coverage_judge'):.3f} "
+            f"({_real_of(found, 'coverage_judge', 'whole'):.3f}) "
+            f"| {min(copying):.1f} to {max(copying):.1f} |"
+        )
+    return (
+        f"{title}A folder of its first 500 training images, judged by 500 fakes, as `gancli "
+        "evaluate` does; coverage also by as many as there are test images. Below -3, the test of "
+        "memorisation says that fakes are copies.\n\n"
+        "| digit | runs | distance, times real | precision (real) | recall (real) "
+        "| coverage (real) | copying z |\n|---|--:|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"
+    )
+
+
+def _stacked(runs: list[tuple[Job, Found]]) -> str:
+    title = "## StackedMNIST: `stacked-mnist`\n\n"
+    if not runs:
+        return title + "Not measured.\n"
+    found = runs[0][1]
+    figures = found["judge"]
+    return (
+        f"{title}{found['steps']:,} steps, {found['seconds']:.0f} seconds of one core: "
+        f"{figures['modes'][0]:.0f} of 1,000 modes (real {figures['modes'][1]:.0f}), reverse KL "
+        f"{figures['reverse_kl'][0]:.3f} (real {figures['reverse_kl'][1]:.3f}), by 26,000 fakes.\n"
+    )
+
+
+def _levers(folder: Path) -> str:
+    text = "## What each lever gives\n\n"
+    text += (
+        "One setting changed at a time, trained on the first 50,000 training images and judged by "
+        "the last 10,000, which are withheld (`python bench/search.py`): medians over runs.\n"
+    )
+    for recipe in ("digit", "digits"):
+        planned = search.jobs(folder, recipe, list(range(10)), list(range(10)))
+        done = [job for job in planned if job.result.exists()]
+        table = search.table(recipe, done) if done else "Not measured."
+        text += f"\n### `{recipe}`\n\n{table}\n"
+    return text
+
+
+def _two_judges(
+    runs: list[tuple[Job, Found]], rows: dict[str, list[Found]], share: str, word: str
+) -> str:
+    every = {**rows, "**mean**": [found for _, found in runs]}
+    names = (share, "precision_judge", "recall_judge", "coverage_judge")
+    text = ""
+    for judge, title in (("judge", "The shipped judge"), ("second", "The second judge")):
+        lines = []
+        for name, found in every.items():
+            figures = " | ".join(
+                f"{_mean_of(found, judge, each):.3f} ({_real_of(found, each, judge):.3f})"
+                for each in names
+            )
+            distance = _mean_of(found, judge, DISTANCE)
+            real = _real_of(found, DISTANCE, judge)
+            lines.append(
+                f"| {name} | {distance:.1f} ({real:.1f}) | {_times_real(found, judge):.2f} "
+                f"| {figures} |"
+            )
+        text += (
+            f"{title}:\n\n| | distance (real) | times real | {word} (real) | precision (real) "
+            "| recall (real) | coverage (real) |\n|---|--:|--:|--:|--:|--:|--:|\n"
+            + "\n".join(lines)
+            + "\n\n"
+        )
+    return text.rstrip("\n") + "\n"
+
+
+def _digits_of(runs: list[tuple[Job, Found]]) -> dict[str, list[Found]]:
+    found: dict[str, list[Found]] = {}
+    for job, each in runs:
+        found.setdefault(str(job.digit), []).append(each)
+    return dict(sorted(found.items()))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"; it does in {', '.join(names)}" if names else ""
+
+
+def _mean_of(found: Sequence[Found], judge: str, name: str) -> float:
+    return statistics.fmean(each[judge][name][0] for each in found)
+
+
+def _real_of(found: Sequence[Found], name: str, judge: str = "judge") -> float:
+    return statistics.fmean(each[judge][name][1] for each in found)
+
+
+def _times_real(found: Sequence[Found], judge: str) -> float:
+    pairs = [each[judge][DISTANCE] for each in found]
+    return statistics.fmean(value / real for value, real in pairs)
+
+
+def _median(values: Iterable[float]) -> float:
+    return statistics.median(values)
+
+
+def _course(found: Found) -> tuple[list[float], list[float]]:
+    """Return the seconds of the generators that a run kept, and their distances."""
+    history = found["history"]
+    rate = found["step_seconds"] / history["steps"][-1]
+    distances = _figure(history, DISTANCE)["values"]
+    return [step * rate for step in history["steps"]], distances
+
+
+def _course_real(found: Found) -> float:
+    real: float = _figure(found["history"], DISTANCE)["real"]
+    return real
+
+
+def _last(found: Found, name: str) -> float:
+    value: float = _figure(found["history"], name)["values"][-1]
+    return value
+
+
+def _figure(history: Found, name: str) -> Found:
+    return next(figure for figure in history["figures"] if figure["name"] == name)
