@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import statistics
 from collections.abc import Iterable, Sequence
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search
+import torch
 from report_page import machine
 
 import gancli
-from gancli import api, files, palette
+from gancli import api, files, palette, sampling
+from gancli.pictures.grid import make_grid, save_png
 from gancli.plots import style
 
 if TYPE_CHECKING:
@@ -20,9 +23,35 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parent.parent / "docs"
 DISTANCE = "frechet_distance_judge"
+POSTER_ROWS = 8
 RACE_INKS = (palette.GREEN, palette.GENERATOR, palette.DISCRIMINATOR, palette.ORANGE, palette.MUTED)
 
 Found = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Aim:
+    """What a figure was to reach: at least so much, or at most."""
+
+    words: str
+    least: float
+    at_most: bool = False
+
+    def verdict(self, value: float, real: float) -> str:
+        """Return a value, that of real images, and whether it is enough."""
+        reached = value <= self.least if self.at_most else value >= self.least
+        return f"{value:.3f} ({real:.3f}), {'reached' if reached else 'missed'}"
+
+
+AIMED_SHARES = ("coverage", "precision", "recall")
+AIMS = (
+    Aim("judge's share, at least", 0.99),
+    Aim("distance, times real, at most", 5, at_most=True),
+    Aim("coverage, at least", 0.90),
+    Aim("precision, at least", 0.90),
+    Aim("recall, at least", 0.90),
+    Aim("coverage of the worst digit, at least", 0.85),
+)
 
 
 def write(jobs: Iterable[Job], folder: Path) -> None:
@@ -33,7 +62,7 @@ def write(jobs: Iterable[Job], folder: Path) -> None:
         done = [(job, json.loads(found.read_text()))] if found.exists() else []
         parts.setdefault(job.part, []).extend(done)
     sections = [
-        _digit(parts["digit"]),
+        _digit(parts["digit"], folder),
         _all(parts["all"]),
         _race(parts["race"]),
         _long(parts["long"]),
@@ -45,20 +74,23 @@ def write(jobs: Iterable[Job], folder: Path) -> None:
 # The default recipes, measured
 
 `gancli train --digit 7` is the recipe `digit`, `gancli train` is `digits`. This page is written by
-`python bench/default_recipe.py RUNS_DIR`, of runs on {machine()}, two at a time, one thread each,
-with gancli {gancli.__version__}. All figures but those of the last section are of the test split,
-of the generator averaged at the end of the run: no checkpoint was picked, and nothing was chosen by
-them. "Real" is the same figure of as many random training images in place of fakes. The second
-judge is another network, from another seed, that nothing was chosen by (`bench/second_judge.py`).
+`python bench/default_recipe.py RUNS_DIR`, of runs of one thread each, two at a time. Machine:
+{machine()}, gancli {gancli.__version__}.
+
+All figures but those of the last section are of the test split and of the generator averaged at the
+end of the run: no checkpoint was picked, and nothing was chosen by them. "Real" is the same figure
+of as many random training images in place of fakes. The second judge is another network, from
+another seed, that nothing was chosen by (`bench/second_judge.py`).
 
 """
     files.write_text(DOCS / "default-recipe.md", page + "\n".join(sections))
 
 
-def _digit(runs: list[tuple[Job, Found]]) -> str:
+def _digit(runs: list[tuple[Job, Found]], folder: Path) -> str:
     title = "## One digit: `digit`\n\n"
     if not runs:
         return title + "Not measured.\n"
+    poster([folder / job.name for job, _ in runs if job.seed == 0])
     seeds = len({job.seed for job, _ in runs})
     failed = [job.name for job, found in runs if found["failure"]]
     length = api.describe("digit").training.steps
@@ -67,7 +99,42 @@ def _digit(runs: list[tuple[Job, Found]]) -> str:
         f"core; {len(runs)} runs, means of {seeds} seeds. The doctor finds no failure in "
         f"{len(runs) - len(failed)} of {len(runs)}{_listed(failed)}.\n\n"
     )
-    return title + words + _two_judges(runs, _digits_of(runs), "judge_share", "share")
+    shown = (
+        f"![ten columns of samples](default-recipe-poster.png)\n\nThe first {POSTER_ROWS} image "
+        "seeds of each run of seed 0, none left out.\n"
+    )
+    table = _two_judges(runs, _digits_of(runs), "judge_share", "share")
+    return f"{title}{words}{_targets(_digits_of(runs))}\n{table}\n{shown}"
+
+
+def _targets(digits: dict[str, list[Found]]) -> str:
+    """Return what was aimed at, and what came of it by either judge."""
+    every = [found for digit in digits.values() for found in digit]
+
+    def by(judge: str) -> list[tuple[float, float]]:
+        names = ("judge_share", *(f"{name}_judge" for name in AIMED_SHARES))
+        share, *rest = ((_mean_of(every, judge, n), _real_of(every, n, judge)) for n in names)
+        worst = min(digits.values(), key=lambda found: _mean_of(found, judge, "coverage_judge"))
+        name = "coverage_judge"
+        lowest = _mean_of(worst, judge, name), _real_of(worst, name, judge)
+        return [share, (_times_real(every, judge), 1.0), *rest, lowest]
+
+    lines = [
+        f"| {aim.words} | {aim.least:g} | {' | '.join(aim.verdict(*each) for each in values)} |"
+        for aim, *values in zip(AIMS, by("judge"), by("second"), strict=True)
+    ]
+    return (
+        "| mean over the digits | aimed at | shipped judge (real) | second judge (real) |\n|---|--:|--:|--:|\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
+def poster(runs: Sequence[Path]) -> None:
+    """Draw a column of samples of each run."""
+    drawn = [sampling.load(run).sample(range(POSTER_ROWS)) for run in runs]
+    tiles = torch.stack(drawn, dim=1).flatten(0, 1).numpy()
+    save_png(make_grid(tiles, len(runs)), DOCS / "default-recipe-poster.png", {}, scale=3)
 
 
 def _all(runs: list[tuple[Job, Found]]) -> str:
