@@ -124,9 +124,8 @@ def _targets(digits: dict[str, list[Found]]) -> str:
         for aim, *values in zip(AIMS, by("judge"), by("second"), strict=True)
     ]
     return (
-        "| mean over the digits | aimed at | shipped judge (real) | second judge (real) |\n|---|--:|--:|--:|\n"
-        + "\n".join(lines)
-        + "\n"
+        "| mean over the digits | aimed at | shipped judge (real) | second judge (real) |\n"
+        "|---|--:|--:|--:|\n" + "\n".join(lines) + "\n"
     )
 
 
