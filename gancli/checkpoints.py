@@ -7,7 +7,6 @@ the format of ``sha256sum``. One without its checksum is not whole and does not 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from torch import Tensor
 from gancli import files
 from gancli.config import RunConfig, from_table
 from gancli.errors import CheckpointError, ConfigError
+from gancli.files import checksum_path
 
 FORMAT = 1
 _STATE = re.compile(r"state-(\d+)\.safetensors")
@@ -52,11 +52,6 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
 
-def checksum_path(path: Path) -> Path:
-    """Return where a checkpoint's checksum stands."""
-    return path.with_name(f"{path.name}.sha256")
-
-
 def save(checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically: tensors first, then the checksum that makes it count.
 
@@ -73,9 +68,7 @@ def save(checkpoint: Checkpoint) -> None:
     }
     tensors = {name: tensor.cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     content = safetensors.torch.save(tensors, {"gancli": json.dumps(about)})
-    checksum = f"{hashlib.sha256(content).hexdigest()}  {checkpoint.path.name}\n"
-    files.write_bytes(checkpoint.path, content)
-    files.write_text(checksum_path(checkpoint.path), checksum)
+    files.write_with_checksum(checkpoint.path, content)
 
 
 def load(path: Path) -> Checkpoint:
@@ -102,20 +95,20 @@ def load(path: Path) -> Checkpoint:
 
 
 def _verified(path: Path) -> bytes:
-    beside = checksum_path(path)
+    beside = checksum_path(path).name
     try:
         content = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     try:
-        words = beside.read_bytes()[:1000].decode("ascii", "replace").split()
+        whole = files.has_checksum(path, content)
     except OSError as error:
         raise CheckpointError(
-            f"{path} has no readable {beside.name} beside it, so it is not a whole checkpoint of "
+            f"{path} has no readable {beside} beside it, so it is not a whole checkpoint of "
             "gancli; copy both files"
         ) from error
-    if not words or words[0] != hashlib.sha256(content).hexdigest():
-        raise CheckpointError(f"{path} is corrupt: its checksum does not match {beside.name}")
+    if not whole:
+        raise CheckpointError(f"{path} is corrupt: its checksum does not match {beside}")
     return content
 
 

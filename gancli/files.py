@@ -1,13 +1,15 @@
 """Writing files so that a reader sees the old content or the new, never a part.
 
-Every file gancli writes goes through here: a temporary file beside the target, fsync, rename,
-fsync of the folder. Refusals by the operating system become :class:`StorageError`.
+Every file gancli writes goes through here, but the lines that logs grow by: a temporary file
+beside the target, fsync, rename, fsync of the folder. Refusals by the operating system become
+:class:`StorageError`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -17,6 +19,7 @@ from pathlib import Path
 from gancli.errors import StorageError
 
 TEMPORARY_PREFIX = ".gancli-"
+_LONGEST_CHECKSUMS = 1000
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another place",
@@ -59,10 +62,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         StorageError: when the target cannot be written.
     """
-    if target.exists() and not target.is_file():
-        raise StorageError(f"cannot write {target}: it is not a regular file; give another name")
     temporary = target.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}{target.suffix}")
     try:
+        if target.exists() and not target.is_file():
+            raise StorageError(
+                f"cannot write {target}: it is not a regular file; give another name"
+            )
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
@@ -108,8 +113,49 @@ def atomic_folder(target: Path, belongs: Callable[[str], bool]) -> Iterator[Path
     except OSError as error:
         raise storage_error(error, target) from error
     finally:
+        if old.exists() and not target.exists():
+            old.replace(target)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def checksum_path(path: Path) -> Path:
+    """Return where the SHA-256 of a file stands: beside it."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def write_with_checksum(target: Path, content: bytes) -> str:
+    """Write a file atomically, then the SHA-256 that vouches for it, and return that.
+
+    Where a file is replaced, the sums of both stand beside it in between, so that whatever comes
+    in between leaves one file or the other, and whole.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    checksum = hashlib.sha256(content).hexdigest()
+    beside, line = checksum_path(target), f"{checksum}  {target.name}\n"
+    if beside.exists() and target.exists():
+        write_text(beside, line + _beginning(beside))
+    write_bytes(target, content)
+    write_text(beside, line)
+    return checksum
+
+
+def has_checksum(path: Path, content: bytes) -> bool:
+    """Tell whether what was read of a file is what the checksum beside it vouches for.
+
+    Raises:
+        OSError: there is no checksum to be read.
+    """
+    lines = _beginning(checksum_path(path)).splitlines()
+    known = {words[0] for line in lines if (words := line.split())}
+    return hashlib.sha256(content).hexdigest() in known
+
+
+def _beginning(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(_LONGEST_CHECKSUMS).decode("ascii", "replace")
 
 
 def write_bytes(target: Path, content: bytes | memoryview) -> None:

@@ -13,6 +13,7 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from multiprocessing import resource_tracker
@@ -128,6 +129,7 @@ def train_one(job: Job, observer: Observer) -> Outcome:
     from gancli import session  # noqa: PLC0415 - imports torch
 
     first_seed, job = job.config.training.seed, job.settled()
+    began, limit = time.monotonic(), job.placement.max_seconds
     while True:
         try:
             return session.train(job.config, job.placement, observer)
@@ -136,7 +138,8 @@ def train_one(job: Job, observer: Observer) -> Outcome:
             if not reseeds or seed > first_seed + MOST_RESEEDS:
                 raise
             observer.warned(f"{error}; starting again with seed {seed}")
-        afresh = dataclasses.replace(job.placement, force=True)
+        left = None if limit is None else max(0.0, limit - (time.monotonic() - began))
+        afresh = dataclasses.replace(job.placement, force=True, max_seconds=left)
         job = dataclasses.replace(job.reseeded(1), placement=afresh)
 
 
@@ -172,7 +175,9 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
     interrupted. A worker that dies takes its job with it (exit code 1) and is replaced.
     """
     waiting = list(enumerate(jobs))
-    cores = usable_cores() if processes <= len(usable_cores()) else []
+    # Each keeps to a core where that leaves none to others, and where none wants more threads.
+    single = all(job.config.training.threads in ("auto", "adaptive", 1) for job in jobs)
+    cores = usable_cores() if single and processes == len(usable_cores()) else []
     results: dict[int, Result] = {}
     workers: list[_Worker] = []
     with gentle_stop(lambda number: [worker.kill(number) for worker in workers]) as stop:

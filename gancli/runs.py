@@ -206,7 +206,8 @@ class RunDirectory:
     def clear(self) -> None:
         """Remove what a training left here, and nothing that gancli did not make.
 
-        The config goes last: a folder without one is no run, and would be refused as foreign.
+        The config stays until the next one takes its place: a folder without one is no run, and
+        would be refused as foreign.
         """
         self.status_path.unlink(missing_ok=True)
         for pattern in ("state-*.safetensors*", "best.safetensors*"):
@@ -214,13 +215,7 @@ class RunDirectory:
                 path.unlink()
         for folder in (self.frames, self.path / "snapshots"):
             shutil.rmtree(folder, ignore_errors=True)
-        for path in (
-            self.log_path,
-            self.quality_path,
-            self.scores_path,
-            self.history_path,
-            self.config_path,
-        ):
+        for path in (self.log_path, self.quality_path, self.scores_path, self.history_path):
             path.unlink(missing_ok=True)
 
     def is_held(self) -> bool:

@@ -97,17 +97,25 @@ class Trained:
         return torch.tensor([seed % classes for seed in seeds], dtype=torch.int64)
 
     def sample(
-        self, seeds: Sequence[int], *, digit: int | None = None, truncation: float = 1.0
+        self,
+        seeds: Sequence[int],
+        *,
+        digit: int | None = None,
+        labels: Tensor | None = None,
+        truncation: float = 1.0,
     ) -> Tensor:
         """Draw the images of seeds: uint8 [n, channels, size, size], or points float32 [n, 2].
 
         Args:
             seeds: each from 0 to 2**63 - 1; a seed always gives the same image.
             digit: the class to draw, of a conditional generator.
+            labels: int64 [n], the class of each instead.
             truncation: latents are multiplied by this; below 1 is safer and more alike.
         """
         latents = latents_of_seeds(seeds, self.config.latent) * truncation
-        return draw(self.generator, latents, self.labels(seeds, digit), self.config)
+        if labels is None:
+            labels = self.labels(seeds, digit)
+        return draw(self.generator, latents, labels, self.config)
 
     def stream(
         self, seeds: Sequence[int], *, digit: int | None = None, truncation: float = 1.0

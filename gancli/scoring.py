@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 import gancli
@@ -84,7 +85,9 @@ def evaluate(
         extent: Extent = "quick" if quick else "full"
         card = _card(trained, splits, appointed, samples, seed, extent, on_progress)
         if cas:
-            useful = score_usefulness(_draw_of(trained), splits, seed=seed, on_progress=on_progress)
+            useful = score_usefulness(
+                draw_of(trained, splits), splits, seed=seed, on_progress=on_progress
+            )
             card = dataclasses.replace(card, figures=(*card.figures, *useful))
     picture = closest_path(trained, card)
     if picture is not None:
@@ -210,7 +213,7 @@ def _card(
     on_progress: Progress | None,
 ) -> ScoreCard:
     """Score a generator in the way that its data ask for; of made data the extent is always all."""
-    wanted, draw = trained.config.data, _draw_of(trained)
+    wanted, draw = trained.config.data, draw_of(trained, splits)
     made, real = targets(wanted.source, wanted.digit), splits.test
     if made is not None and real is not None:
         if wanted.digit is not None:
@@ -234,9 +237,20 @@ def _card(
     )
 
 
-def _draw_of(trained: Trained) -> Draw:
-    def draw(seeds: range) -> tuple[Tensor, Tensor | None]:
-        return trained.sample(seeds), trained.labels(seeds)
+def draw_of(trained: Trained, splits: DataSplits) -> Draw:
+    """Return a way to draw fakes to be judged, each class as often as in the training images.
+
+    Classes in turn, as in a sheet of samples, would put a perfect generator of uneven classes far
+    from its data.
+    """
+    known = splits.train.labels if trained.generator.classes else None
+    if known is None:
+        return lambda seeds: (trained.sample(seeds), None)
+    mixed = known[torch.randperm(len(known), generator=torch.Generator().manual_seed(0))]
+
+    def draw(seeds: range) -> tuple[Tensor, Tensor]:
+        asked = mixed[torch.tensor(seeds) % len(mixed)]
+        return trained.sample(seeds, labels=asked), asked
 
     return draw
 

@@ -85,7 +85,7 @@ def _lead(
     ):
         if placement.force:
             run.clear()
-        if run.exists():
+        elif run.exists():
             check_identity(run, config)
         config = with_way(config, splits.train, plan, device)
         files.write_text(run.config_path, config.to_toml())

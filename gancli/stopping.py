@@ -59,8 +59,8 @@ def gentle_stop(pass_on: Callable[[int], object] = lambda _: None) -> Iterator[S
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    before = {number: signal.signal(number, request.handle) for number in SIGNALS}
     request.signal_number = _asked_to_leave
+    before = {number: signal.signal(number, request.handle) for number in SIGNALS}
     try:
         yield request
     finally:

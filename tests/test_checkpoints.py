@@ -19,8 +19,9 @@ from tiny import TinyConfig
 from torch import Tensor
 
 from gancli import checkpoints, sampling
-from gancli.checkpoints import Checkpoint, checksum_path
+from gancli.checkpoints import Checkpoint
 from gancli.errors import CheckpointError, StorageError
+from gancli.files import checksum_path
 from gancli.runs import RunDirectory
 
 PATH = Path("state-000000012.safetensors")
@@ -123,6 +124,30 @@ def test_a_failed_save_leaves_what_was_there(
     assert checkpoints.load(PATH).tensors["a"].item() == 0
     checkpoints.prune_states(Path())
     assert names() == before
+
+
+@pytest.mark.parametrize("fails_at", [1, 2, 3])
+def test_whatever_cuts_off_a_replacement_leaves_one_or_the_other(
+    tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch, fails_at: int
+) -> None:
+    checkpoints.save(made(tiny_config(), a=torch.zeros(1)))
+    replace, calls = Path.replace, 0
+
+    def replace_some(path: Path, target: Path) -> Path:
+        nonlocal calls
+        calls += 1
+        if calls == fails_at:
+            raise OSError(5, "Input/output error")
+        return replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace_some)
+        with pytest.raises(StorageError):
+            checkpoints.save(made(tiny_config(), a=torch.ones(1)))
+    assert checkpoints.load(PATH).tensors["a"].item() == (1 if fails_at == 3 else 0)
+    checkpoints.save(made(tiny_config(), a=torch.full((1,), 2.0)))
+    assert checkpoints.load(PATH).tensors["a"].item() == 2
+    assert len(checksum_path(PATH).read_text().splitlines()) == 1
 
 
 # Damage.

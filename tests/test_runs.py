@@ -254,7 +254,7 @@ def test_a_folder_with_other_files_is_not_taken() -> None:
 
 
 def test_clearing_spares_what_gancli_did_not_make(run: RunDirectory) -> None:
-    mine = {"notes.txt", "samples", "state.txt", ".lock"}
+    mine = {"notes.txt", "samples", "state.txt", ".lock", "config.toml"}
     for name in (*mine, "log.jsonl", "state-000000001.safetensors", "scores.json", "run.json"):
         (run.path / name).write_text("")
     for folder in ("frames", "snapshots"):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tiny import TinyConfig, TrainRun
 
 from gancli import checkpoints, sampling
-from gancli.checkpoints import checksum_path
 from gancli.config import LARGEST_SEED
 from gancli.errors import CheckpointError, ConfigError
+from gancli.files import checksum_path
 from gancli.runs import RunDirectory
 from gancli.sampling import BLOCK_IMAGES, Trained, from_pixels, to_pixels
 

@@ -44,3 +44,21 @@ def test_the_first_signal_is_noted_and_passed_on_and_the_second_leaves(
         with pytest.raises(Interrupted):
             os.kill(os.getpid(), signal.SIGTERM)
     assert passed == [signal.SIGINT, signal.SIGTERM]
+
+
+def test_a_signal_while_handlers_are_set_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_on_signals()
+    number, put = SIGNALS[-1], signal.signal
+
+    def put_and_send(which, handler):
+        before = put(which, handler)
+        if which == number:
+            os.kill(os.getpid(), number)
+        return before
+
+    with monkeypatch.context() as patch:
+        patch.setattr(signal, "signal", put_and_send)
+        entered = gentle_stop()
+        stop = entered.__enter__()
+    assert stop.signal_number == number
+    entered.__exit__(None, None, None)

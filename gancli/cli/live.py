@@ -183,7 +183,8 @@ class LiveView(Observer):
         self.images_per_step, self.source = plan.images_per_step, config.data.source
         if self.task is not None:  # the same run again, from another seed
             self.progress.remove_task(self.task)
-            self.losses, self.score, self.health = Losses(), "", ""
+            self.losses, self.record = Losses(), {}
+            self.score = self.health = ""
         self.task = self.progress.add_task(
             run.name, total=plan.total_steps, completed=step, speed=""
         )

@@ -183,10 +183,7 @@ def write_judge(judge: Judge, weights: Path) -> str:
     # safetensors knows no channels_last.
     tensors = {name: value.contiguous() for name, value in judge.state_dict().items()}
     content = safetensors.torch.save(tensors)
-    checksum = hashlib.sha256(content).hexdigest()
-    files.write_bytes(weights, content)
-    files.write_text(checksum_path(weights), f"{checksum}\n")
-    return checksum
+    return files.write_with_checksum(weights, content)
 
 
 def judge_sha256(weights: Path = WEIGHTS) -> str:
@@ -202,13 +199,13 @@ def _verified(weights: Path) -> bytes:
     """Return the bytes of a weights file after a look at the checksum beside it."""
     try:
         content = weights.read_bytes()
-        expected = checksum_path(weights).read_bytes().decode("ascii", "replace").strip()
+        whole = files.has_checksum(weights, content)
     except OSError as error:
         raise CheckpointError(
             f"the judge's weights cannot be read ({error.strerror}: {error.filename}); "
             f"{_remedy(weights)}"
         ) from error
-    if hashlib.sha256(content).hexdigest() != expected:
+    if not whole:
         raise CheckpointError(f"{weights} does not match its checksum; {_remedy(weights)}")
     return content
 
@@ -217,11 +214,6 @@ def _remedy(weights: Path) -> str:
     if weights == WEIGHTS:
         return "install gancli again"
     return "train one: gancli judge --network cnn"
-
-
-def checksum_path(weights: Path) -> Path:
-    """Return where the SHA-256 of a weights file is kept: beside it."""
-    return weights.with_name(f"{weights.name}.sha256")
 
 
 def trained_path(train: ImageSet) -> Path:

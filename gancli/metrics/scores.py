@@ -298,7 +298,9 @@ def score(
         chosen = torch.randperm(len(real), generator=torch.Generator().manual_seed(seed))
         real = real.at(chosen[:COURSE_IMAGES])
     count = min(len(real), len(train))
-    draws = DRAWS if digit is not None and extent != "course" else 1
+    # Of few training images, ten draws of real ones would be the same ones over and over.
+    many = digit is not None and extent != "course" and 2 * count <= len(train)
+    draws = DRAWS if many else 1
     if extent == "course":
         samples = count
     if samples < count:

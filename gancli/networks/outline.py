@@ -13,7 +13,7 @@ from torch import nn
 
 from gancli.config import RunConfig
 from gancli.networks import Discriminator, Generator, parameters
-from gancli.networks.layers import Shape
+from gancli.networks.layers import Shape, UpsampledConv2d
 
 MOST_NEURONS = 12
 """In networks of layers no wider than this, every weight can be drawn."""
@@ -58,7 +58,10 @@ def _layers(lines: Sequence[str], body: nn.Sequential, shape: Shape) -> list[Lay
     body = body.eval()
     batch = torch.empty(2, *shape, device="meta")
     layers: list[Layer] = []
-    for line, module in zip(lines, body, strict=True):
+    for line, module, after in zip(lines, body, [*list(body)[1:], None], strict=True):
+        if isinstance(after, UpsampledConv2d):  # it doubles what this line says to double
+            layers.append(Layer(line, (), (batch.shape[1], *(2 * n for n in batch.shape[2:])), 0))
+            continue
         before, batch = batch.shape, module(batch)
         shape = tuple(batch.shape[1:])
         weights = parameters(module)

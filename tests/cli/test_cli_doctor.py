@@ -8,6 +8,7 @@ import pytest
 from commands import Lab, call, files_below, lab, made, refused
 
 from gancli.doctor import Diagnosis, Finding, Severity, examine
+from gancli.errors import UnhealthyError
 from gancli.runs import RunDirectory
 
 __all__ = ["lab"]
@@ -121,6 +122,31 @@ def test_three_more_seeds_are_tried(lab: Lab) -> None:
     assert [line[-1] for line in again] == ["1", "2", "3"]
     assert RunDirectory(RUN).read_config().training.seed == 3
     assert "starting again" not in call(*words).stderr  # the run has had its chances
+
+
+def test_all_seeds_together_take_no_longer_than_they_may(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gancli import jobs, session
+
+    limits = []
+
+    def train(config, placement, observer):
+        limits.append(placement.max_seconds)
+        clock.now += 25
+        raise UnhealthyError("ill")
+
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(session, "train", train)
+    monkeypatch.setattr(jobs, "time", clock)
+    refused(5, *lab.tiny, "--on-failure", "reseed", "--max-seconds", 60)
+    assert limits == [60, 35, 10, 0]
 
 
 def test_a_seed_that_is_well_is_kept(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

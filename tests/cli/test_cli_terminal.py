@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
@@ -141,3 +142,25 @@ def test_recipes_fit_the_terminal(tmp_path: Path) -> None:
     row = next(line for line in lines if line.startswith("r5-base "))
     assert "R5 " in row
     assert "1.2 M" in row
+
+
+def test_a_run_that_starts_again_has_no_curves_yet(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    from gancli import api, runs
+    from gancli.cli.live import LiveView
+    from gancli.cli.output import Output
+    from gancli.training.plan import Plan
+
+    config = api.describe(digit=7)
+    run, plan = runs.new_run(tmp_path, "a"), Plan.of(config, 6_000)
+    output = Output()
+    output._console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    view = LiveView(output)
+    view.started(run, config, plan, 0)
+    record = {"epoch": 1.0, "d_loss": 1.0, "g_loss": 2.0, "d_accuracy_real": 0.5}
+    view.logged({**record, "d_accuracy_fake": 0.5})
+    output.console.print(view._render())
+    view.started(run, config, plan, 0)
+    output.console.print(view._render())
+    assert "3000 steps" in output.console.file.getvalue()

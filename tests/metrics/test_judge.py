@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gancli import data
+from gancli import data, files
 from gancli.errors import CheckpointError
 from gancli.metrics import Gaussian, frechet_distance, judge_sha256, judged, load_judge
 from gancli.metrics import judge as judge_module
@@ -45,7 +45,7 @@ def test_loading_it_leaves_the_random_state_alone() -> None:
 
 
 def test_its_checksum_is_the_one_beside_it() -> None:
-    written = judge_module.checksum_path(judge_module.WEIGHTS).read_text().strip()
+    written = files.checksum_path(judge_module.WEIGHTS).read_text().strip()
     assert judge_sha256() == written
     assert len(written) == 64
 
@@ -53,7 +53,7 @@ def test_its_checksum_is_the_one_beside_it() -> None:
 def test_a_flipped_bit_is_refused(tmp_path: Path) -> None:
     copy = tmp_path / "judge.safetensors"
     shutil.copy(judge_module.WEIGHTS, copy)
-    shutil.copy(judge_module.checksum_path(judge_module.WEIGHTS), tmp_path)
+    shutil.copy(files.checksum_path(judge_module.WEIGHTS), tmp_path)
     read_judge(copy)
     content = bytearray(copy.read_bytes())
     content[len(content) // 2] ^= 1
@@ -99,7 +99,7 @@ def test_a_judge_of_other_data_comes_back_as_it_was_written(
 
 def write_with_checksum(path: Path, content: bytes) -> Path:
     path.write_bytes(content)
-    judge_module.checksum_path(path).write_text(hashlib.sha256(content).hexdigest())
+    files.checksum_path(path).write_text(hashlib.sha256(content).hexdigest())
     return path
 
 

@@ -373,6 +373,17 @@ def test_a_small_training_set_sets_the_size_of_a_draw(
     assert card.reference_images == 1_000
 
 
+def test_real_images_of_a_small_class_are_one_draw_too(
+    small: data.DataSplits, others: data.ImageSet
+) -> None:
+    sevens, fakes = small.train.of_class(7), others.of_class(7)
+    splits = dataclasses.replace(small, train=part(sevens, 0, 90))
+    card = score(real_as_fake(fakes), splits, digit=7, samples=100)
+    distance = card["frechet_distance_judge"]
+    assert "one draw of 90 fakes" in distance.protocol
+    assert distance.real_high - distance.real_low > 0.1 * distance.real
+
+
 def test_too_few_images_have_no_neighbours(small: data.DataSplits, others: data.ImageSet) -> None:
     splits = dataclasses.replace(small, train=part(small.train, 0, 5))
     card = score(real_as_fake(others), splits, digit=None, samples=5)

@@ -41,6 +41,19 @@ def test_shapes_and_counts_of_a_small_network(tiny_config: TinyConfig) -> None:
     ]
 
 
+def test_doubling_is_named_where_it_is_asked_for(tiny_config: TinyConfig) -> None:
+    config = preparing.resolve(tiny_config({"data.conditional": False}), classes=3)
+    with torch.device("meta"):
+        generator = build_generator(config)
+    assert outline.generator_layers(config, generator) == [
+        outline.Layer("dense 4 size/4 size/4", ("leaky_relu 0.2",), (4, 2, 2), 5 * 16),
+        outline.Layer("upsample 2", (), (4, 4, 4), 0),
+        outline.Layer("conv 4 3", ("leaky_relu 0.2",), (4, 4, 4), 4 * 36 + 4),
+        outline.Layer("upsample 2", (), (4, 8, 8), 0),
+        outline.Layer("conv channels 3", ("tanh",), (1, 8, 8), 36 + 1),
+    ]
+
+
 def test_a_diagram_names_layers_shapes_and_totals(tiny_run: RunDirectory) -> None:
     network.draw(tiny_run, Path("network.svg"))
     words = texts(Path("network.svg"))

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny import TinyConfig, TrainRun
 
-from gancli import checkpoints, sampling
+from gancli import checkpoints, sampling, session
 from gancli.config import RunConfig
 from gancli.errors import CheckpointError, ConfigError, ConflictError, TrainingError
 from gancli.observing import Observer
@@ -457,3 +457,23 @@ def test_every_frame_shows_the_same_seeds(tiny_run: RunDirectory) -> None:
     for frame, snapshot in zip(frames, kept, strict=True):
         images = sampling.load(snapshot).sample(range(6))
         assert read_frame(frame.path).tobytes() == make_grid(images.numpy(), 3).tobytes()
+
+
+def test_a_fresh_start_that_is_cut_off_early_can_be_made_again(
+    tiny_config: TinyConfig, train_run: TrainRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train_run(tiny_config(), tmp_path / "run").run
+    log = run.log_path.read_bytes()
+    (run.path / "samples").mkdir()
+    (run.path / "samples" / "mine.png").write_text("")
+
+    def cut_off(*_: Any) -> RunConfig:
+        raise KeyboardInterrupt
+
+    for again in ({"force": True}, {}):
+        with monkeypatch.context() as patch:
+            patch.setattr(session, "with_way", cut_off)
+            with pytest.raises(KeyboardInterrupt):
+                train_run(tiny_config(), run.path, force=True)
+        assert train_run(tiny_config(), run.path, **again).status is Status.FINISHED
+        assert run.log_path.read_bytes() == log

@@ -1,0 +1,42 @@
+"""Files and folders that are there whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gancli import files
+from gancli.errors import StorageError
+
+
+def test_a_folder_that_cannot_be_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "fakes"
+    with files.atomic_folder(target, lambda _: True) as folder:
+        (folder / "0.png").write_text("old")
+    replace = Path.replace
+
+    def replace_some(path: Path, to: Path) -> Path:
+        if (path / "1.png").exists():  # the new folder
+            raise OSError(5, "Input/output error")
+        return replace(path, to)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", replace_some)
+        with (
+            pytest.raises(StorageError),
+            files.atomic_folder(target, lambda _: True) as folder,
+        ):
+            (folder / "1.png").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["fakes"]
+    assert (target / "0.png").read_text() == "old"
+    with files.atomic_folder(target, lambda _: True) as folder:
+        (folder / "1.png").write_text("new")
+    assert [path.name for path in target.iterdir()] == ["1.png"]
+
+
+def test_a_name_that_is_too_long_is_refused_in_words(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="the name is too long; choose a shorter one"):
+        files.write_text(tmp_path / ("x" * 300), "")
