@@ -12,22 +12,19 @@ bench/search.py, whose tables then stand on the page as well.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import default_recipe_page
+import side_by_side
 import torch
 from PIL import Image
 from second_judge import second_judge
 
 from gancli import api, data, doctor, files, sampling, scoring
+from gancli.config import RunConfig
 from gancli.data import DataSplits
 from gancli.metrics import score_stacked
 from gancli.metrics.judge import Appointed
@@ -66,6 +63,21 @@ class Job:
         which = "" if self.digit is None else f"-digit-{self.digit}"
         return f"{self.part}-{self.recipe}{which}-seed-{self.seed}"
 
+    def config(self, folder: Path) -> RunConfig:
+        """Return what is trained."""
+        few = self.part == "few"
+        return api.describe(
+            self.recipe,
+            digit=None if few else self.digit,
+            data=few_images(self.digit, folder) if few else None,
+            seed=self.seed,
+            settings={"training.threads": 1, **self.settings},
+        )
+
+    def found(self, folder: Path) -> dict[str, Any] | None:
+        """Return its figures, once it is scored."""
+        return side_by_side.found(folder / self.name, self.config(folder))
+
 
 def jobs() -> list[Job]:
     """Return every training of the page, seed after seed."""
@@ -85,50 +97,26 @@ def jobs() -> list[Job]:
     ]
 
 
-def do(job: Job, folder: Path) -> None:
-    """Train and score what is not scored yet, in a process of its own."""
-    if (folder / job.name / "measured.json").exists():
-        return
-    words = [sys.executable, __file__, str(folder), "--job", job.name]
-    done = subprocess.run(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
-    print(job.name, "done" if done.returncode == 0 else "failed", file=sys.stderr, flush=True)
-
-
 def train_and_score(job: Job, folder: Path) -> None:
     torch.set_num_threads(1)
-    source = few_images(job.digit, folder) if job.part == "few" else None
-    began = os.times()
-    outcome = api.train(
-        job.recipe,
-        digit=None if source else job.digit,
-        data=source,
-        seed=job.seed,
-        settings={"training.threads": 1, **job.settings},
-        name=job.name,
-        runs_dir=folder,
-        device="cpu",
-    )
-    ended = os.times()
-    trained = sampling.load(outcome.run.path)
-    diagnosis = doctor.examine(outcome.run)
+    run, seconds = side_by_side.train_afresh(job.config(folder), folder / job.name)
+    trained, diagnosis = sampling.load(run.path), doctor.examine(run)
     found: dict[str, Any] = {
-        "seconds": ended.user + ended.system - began.user - began.system,
-        "step_seconds": outcome.step_seconds,
-        "steps": outcome.step,
+        "seconds": seconds,
+        "steps": trained.step,
         "failure": diagnosis.failure.name if diagnosis.failure else None,
     }
     if job.part in ("race", "long"):
-        found["history"] = scoring.history(outcome.run).as_dict()
+        found["history"] = scoring.history(run).as_dict()
     if job.part != "race":
-        found |= measured(job, trained, folder)
-    files.write_text(outcome.run.path / "measured.json", json.dumps(found) + "\n")
+        found |= scores_of(job, trained, folder)
+    side_by_side.keep(run.path, found)
 
 
-def measured(job: Job, trained: sampling.Trained, folder: Path) -> dict[str, Any]:
+def scores_of(job: Job, trained: sampling.Trained, folder: Path) -> dict[str, Any]:
     """Return the figures of the shipped judge, and where digits are judged of the second one."""
-
-    def draw(seeds: range) -> tuple[Any, Any]:
-        return trained.sample(seeds), trained.labels(seeds)
+    splits = trained.splits() if job.part == "stacked" else data.load("mnist")
+    draw = scoring.draw_of(trained, splits)
 
     def figures(found: Iterable[Figure]) -> dict[str, Any]:
         return {figure.name: (figure.value, figure.real) for figure in found}
@@ -137,8 +125,7 @@ def measured(job: Job, trained: sampling.Trained, folder: Path) -> dict[str, Any
         return figures(score(draw, splits, digit=job.digit, appointed=appointed).figures)
 
     if job.part == "stacked":
-        return {"judge": figures(score_stacked(draw, trained.splits()).figures)}
-    splits = data.load("mnist")
+        return {"judge": figures(score_stacked(draw, splits).figures)}
     if job.part == "few":
         assert job.digit is not None and splits.train.labels is not None
         few = splits.train.of_class(job.digit).at(torch.arange(FEW))
@@ -157,9 +144,9 @@ def few_images(digit: int | None, folder: Path) -> str:
     assert digit is not None
     target = folder / f"images-{digit}"
     if not target.exists():
-        target.mkdir(parents=True)
-        for number, image in enumerate(data.load("mnist").train.of_class(digit).images[:FEW]):
-            Image.fromarray(image[0].numpy()).save(target / f"{number:04d}.png")
+        with files.atomic_folder(target, lambda _: False) as made:
+            for number, image in enumerate(data.load("mnist").train.of_class(digit).images[:FEW]):
+                Image.fromarray(image[0].numpy()).save(made / f"{number:04d}.png")
     return str(target)
 
 
@@ -176,12 +163,13 @@ def main() -> None:
     if wanted.job:
         train_and_score(next(job for job in jobs() if job.name == wanted.job), folder)
         return
+    files.make_folder(folder)
     if not wanted.no_training:
         second_judge(folder)
         planned = [job for job in jobs() if job.part.startswith(wanted.only)]
-        with concurrent.futures.ThreadPoolExecutor(wanted.side_by_side) as pool:
-            list(pool.map(lambda job: do(job, folder), planned))
-    default_recipe_page.write(jobs(), folder)
+        todo = [job for job in planned if job.found(folder) is None]
+        side_by_side.give([(__file__, folder, "--job", j.name) for j in todo], wanted.side_by_side)
+    default_recipe_page.write([(job, job.found(folder)) for job in jobs()], folder)
 
 
 if __name__ == "__main__":

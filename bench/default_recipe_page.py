@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -40,7 +39,7 @@ class Aim:
     def verdict(self, value: float, real: float) -> str:
         """Return a value, that of real images, and whether it is enough."""
         reached = value <= self.least if self.at_most else value >= self.least
-        return f"{value:.3f} ({real:.3f}), {'reached' if reached else 'missed'}"
+        return f"{value:.4f} ({real:.4f}), {'reached' if reached else 'missed'}"
 
 
 AIMED_SHARES = ("coverage", "precision", "recall")
@@ -54,12 +53,11 @@ AIMS = (
 )
 
 
-def write(jobs: Iterable[Job], folder: Path) -> None:
-    """Write the page and its picture; a part that was not measured says so."""
+def write(measured: Iterable[tuple[Job, Found | None]], folder: Path) -> None:
+    """Write the page and its pictures; a part that was not measured says so."""
     parts: dict[str, list[tuple[Job, Found]]] = {}
-    for job in jobs:
-        found = folder / job.name / "measured.json"
-        done = [(job, json.loads(found.read_text()))] if found.exists() else []
+    for job, found in measured:
+        done = [] if found is None else [(job, found)]
         parts.setdefault(job.part, []).extend(done)
     sections = [
         _digit(parts["digit"], folder),
@@ -77,10 +75,11 @@ def write(jobs: Iterable[Job], folder: Path) -> None:
 `python bench/default_recipe.py RUNS_DIR`, of runs of one thread each, two at a time. Machine:
 {machine()}, gancli {gancli.__version__}.
 
-All figures but those of the last section are of the test split and of the generator averaged at the
-end of the run: no checkpoint was picked, and nothing was chosen by them. "Real" is the same figure
-of as many random training images in place of fakes. The second judge is another network, from
-another seed, that nothing was chosen by (`bench/second_judge.py`).
+All figures but those of the last section are of the test split, and nothing was chosen by them.
+They are of the generator averaged at the end of a run, save where a course over time is shown; no
+checkpoint was picked. "Real" is the same figure of as many random training images in place of
+fakes. The second judge is another network, from another seed, that nothing was chosen by
+(`bench/second_judge.py`).
 
 """
     files.write_text(DOCS / "default-recipe.md", page + "\n".join(sections))
@@ -167,21 +166,22 @@ def _race(runs: list[tuple[Job, Found]]) -> str:
         return title + "Not measured.\n"
     with style.sheet(DOCS / "default-recipe-race.png", 9, 5) as figure:
         axes = figure.subplots()
-        for (job, found), ink in zip(runs, RACE_INKS, strict=True):
+        for (job, found), ink in zip(runs, RACE_INKS, strict=False):
             seconds, values = _course(found)
             axes.plot(seconds, values, "o-", markersize=3, color=ink, label=job.recipe)
         axes.axhline(_course_real(runs[0][1]), color=palette.REAL, linestyle="--", label="real")
-        axes.set(yscale="log", xlabel="seconds of one core in steps", ylabel="Frechet distance")
+        axes.set(yscale="log", xlabel="seconds of one core", ylabel="Frechet distance")
         axes.legend()
     lines = [
-        f"| `{job.recipe}` | {found['steps']:,} | {found['step_seconds']:.0f} "
+        f"| `{job.recipe}` | {found['steps']:,} | {found['seconds']:.0f} "
         f"| {_course(found)[1][-1]:.1f} | {_last(found, 'coverage_judge'):.3f} |"
         for job, found in runs
     ]
     return (
         f"{title}Sevens, one seed, one core each; Frechet distance in the judge's features, by "
         f"1,000 fakes against 1,000 test images (real: {_course_real(runs[0][1]):.1f}), of the "
-        "generators that a run keeps (`gancli evaluate --history`).\n\n"
+        "generators that a run keeps (`gancli evaluate --history`). `peer-dcgan` draws 32 x 32 "
+        "pixels, and is held against test images of that size.\n\n"
         "![distance against seconds](default-recipe-race.png)\n\n"
         "| recipe | steps | seconds | distance at the end | coverage |\n|---|--:|--:|--:|--:|\n"
         + "\n".join(lines)
@@ -255,8 +255,8 @@ def _levers(folder: Path) -> str:
         "the last 10,000, which are withheld (`python bench/search.py`): medians over runs.\n"
     )
     for recipe in ("digit", "digits"):
-        planned = search.jobs(folder, recipe, list(range(10)), list(range(10)))
-        done = [job for job in planned if job.result.exists()]
+        planned = search.jobs(folder, recipe, search.DIGITS, search.SEEDS)
+        done = search.finished(planned)
         table = search.table(recipe, done) if done else "Not measured."
         text += f"\n### `{recipe}`\n\n{table}\n"
     return text
@@ -321,7 +321,7 @@ def _median(values: Iterable[float]) -> float:
 def _course(found: Found) -> tuple[list[float], list[float]]:
     """Return the seconds of the generators that a run kept, and their distances."""
     history = found["history"]
-    rate = found["step_seconds"] / history["steps"][-1]
+    rate = found["seconds"] / history["steps"][-1]
     distances = _figure(history, DISTANCE)["values"]
     return [step * rate for step in history["steps"]], distances
 

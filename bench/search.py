@@ -15,23 +15,21 @@ disturb little.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import dataclasses
-import json
-import os
 import statistics
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import side_by_side
 import torch
 
-from gancli import api, data, files, sampling
+from gancli import api, data, sampling, scoring
+from gancli.config import RunConfig
 from gancli.metrics.scores import score
 
 HOLDOUT = 10_000
+DIGITS, SEEDS = [7, 2], [0, 1, 2]
 FIGURES = (
     "frechet_distance_judge",
     "frechet_distance_random",
@@ -60,44 +58,34 @@ class Job:
         return f"{self.variant}-{which}-seed-{self.seed}"
 
     @property
-    def result(self) -> Path:
-        """The file with its figures, there once it is scored."""
-        return self.folder / self.name / "search.json"
+    def run(self) -> Path:
+        """Where it is trained."""
+        return self.folder / self.name
 
+    @property
+    def config(self) -> RunConfig:
+        """What is trained."""
+        settings = {
+            "training.threads": 1,
+            "data.holdout": HOLDOUT,
+            "record.frame_every": 1e6,
+            **self.settings,
+        }
+        return api.describe(self.recipe, digit=self.digit, seed=self.seed, settings=settings)
 
-def do(job: Job) -> None:
-    """Train and score what is not scored yet, in a process of its own."""
-    if job.result.exists():
-        return
-    words = [sys.executable, __file__, str(job.folder), "--recipe", job.recipe, "--job", job.name]
-    done = subprocess.run(words, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
-    print(job.name, "done" if done.returncode == 0 else "failed", file=sys.stderr, flush=True)
+    @property
+    def found(self) -> dict[str, Any] | None:
+        """Its figures, once it is scored."""
+        return side_by_side.found(self.run, self.config)
 
 
 def train_and_score(job: Job) -> None:
     torch.set_num_threads(1)
-    settings = {
-        "training.threads": 1,
-        "data.holdout": HOLDOUT,
-        "record.frame_every": 1e6,
-        **job.settings,
-    }
-    began = os.times()
-    outcome = api.train(
-        job.recipe,
-        digit=job.digit,
-        seed=job.seed,
-        settings=settings,
-        name=job.name,
-        runs_dir=job.folder,
-        device="cpu",
-        force=True,
-    )
-    ended = os.times()
-    trained = sampling.load(outcome.run.path)
+    run, seconds = side_by_side.train_afresh(job.config, job.run)
+    trained = sampling.load(run.path)
     splits = dataclasses.replace(data.load("mnist", holdout=HOLDOUT), test=None)
     card = score(
-        lambda seeds: (trained.sample(seeds), trained.labels(seeds)),
+        scoring.draw_of(trained, splits),
         splits,
         digit=job.digit,
         samples=HOLDOUT if job.digit is None else 2_000,
@@ -107,9 +95,7 @@ def train_and_score(job: Job) -> None:
         of_all = job.digit is None and name == "judge_share"
         figure = card["label_accuracy" if of_all else name]
         found[name] = figure.value, figure.real
-    found["seconds"] = ended.user + ended.system - began.user - began.system
-    found["steps"] = outcome.run.read_log()[-1]["step"]
-    files.write_text(job.result, json.dumps(found) + "\n")
+    side_by_side.keep(run.path, {**found, "seconds": seconds, "steps": trained.step})
 
 
 def variants_of(recipe: str) -> dict[str, Any]:
@@ -127,7 +113,12 @@ def jobs(folder: Path, recipe: str, digits: list[int], seeds: list[int]) -> list
     ]
 
 
-def table(recipe: str, found: list[Job]) -> str:
+def finished(planned: list[Job]) -> list[tuple[Job, dict[str, Any]]]:
+    """Return the jobs that are scored, with their figures."""
+    return [(job, found) for job in planned if (found := job.found) is not None]
+
+
+def table(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
     """Return the variants as Markdown: medians over digits and seeds, spread of the distance."""
     share = "share" if recipe == "digit" else "label accuracy"
     lines = [
@@ -137,7 +128,7 @@ def table(recipe: str, found: list[Job]) -> str:
         "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, variant in variants_of(recipe).items():
-        rows = [json.loads(job.result.read_text()) for job in found if job.variant == name]
+        rows = [found for job, found in done if job.variant == name]
         if not rows:
             continue
 
@@ -163,8 +154,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, metavar="RUNS_DIR")
     parser.add_argument("--only", default="", help="variants whose names begin so")
     parser.add_argument("--recipe", default="digit", choices=("digit", "digits"))
-    parser.add_argument("--digits", default="7,2", help="of the recipe digit")
-    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--digits", type=int, nargs="+", default=DIGITS, help="of `digit`")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--side-by-side", type=int, default=2)
     parser.add_argument("--no-training", action="store_true")
     parser.add_argument("--job", help=argparse.SUPPRESS)
@@ -173,16 +164,13 @@ def main() -> None:
         every = jobs(wanted.folder, wanted.recipe, list(range(10)), list(range(100)))
         train_and_score(next(job for job in every if job.name == wanted.job))
         return
-    digits, seeds = ([int(n) for n in text.split(",")] for text in (wanted.digits, wanted.seeds))
-    planned = [
-        job
-        for job in jobs(wanted.folder.resolve(), wanted.recipe, digits, seeds)
-        if job.variant.startswith(wanted.only)
-    ]
+    every = jobs(wanted.folder.resolve(), wanted.recipe, wanted.digits, wanted.seeds)
+    planned = [job for job in every if job.variant.startswith(wanted.only)]
     if not wanted.no_training:
-        with concurrent.futures.ThreadPoolExecutor(wanted.side_by_side) as pool:
-            list(pool.map(do, planned))
-    print(table(wanted.recipe, [job for job in planned if job.result.exists()]))
+        words = (__file__, wanted.folder, "--recipe", wanted.recipe, "--job")
+        todo = [(*words, job.name) for job in planned if job.found is None]
+        side_by_side.give(todo, wanted.side_by_side)
+    print(table(wanted.recipe, finished(planned)))
 
 
 if __name__ == "__main__":
