@@ -495,9 +495,8 @@ def _check_together(config: RunConfig, where: str) -> None:
     """Check what no single key can tell."""
     training, data = config.training, config.data
     if (training.epochs is None) == (training.steps is None):
-        raise ConfigError(
-            f"{where}: give the length as training.epochs or training.steps, not both"
-        )
+        much = "which is not given" if training.epochs is None else "not both"
+        raise ConfigError(f"{where}: give the length as training.epochs or training.steps, {much}")
     for part in ("generator", "discriminator"):
         if not getattr(config, part).layers:
             raise ConfigError(f"{where}: {part}.layers is missing; a recipe lists its layers there")

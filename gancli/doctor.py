@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gancli.config import NAMED_SOURCES, PIXEL_RANGES, OptimizerConfig, RunConfig
-from gancli.runs import RunDirectory
+from gancli.runs import RunDirectory, Status
 
 Log = Sequence[dict[str, Any]]
 
@@ -185,6 +185,7 @@ def diagnose(
     images: int | None = None,
     error: str | None = None,
     scores: Log = (),
+    pause: int | None = None,
     thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Diagnosis:
     """Judge a run by its log.
@@ -195,9 +196,10 @@ def diagnose(
         images: how many it learned from, if known.
         error: why it failed, if it did.
         scores: the lines of quality.jsonl, if quick scores were taken.
+        pause: the step where it stopped before its end, if it did.
         thresholds: where figures stop being healthy.
     """
-    case = _Case(log, config, thresholds, images, error, scores)
+    case = _Case(log, config, thresholds, images, error, scores, pause)
     found = [finding for look in _ALWAYS if (finding := look(case)) is not None]
     if case.can_be_judged:
         found += [finding for look in _IN_TIME if (finding := look(case)) is not None]
@@ -206,7 +208,7 @@ def diagnose(
     order = list(Severity)
     found.sort(key=lambda finding: order.index(finding.severity))
     step, epoch = (log[-1]["step"], log[-1]["epoch"]) if log else (0, 0.0)
-    return Diagnosis(tuple(found), step, epoch)
+    return Diagnosis(tuple(found), max(step, pause or 0), epoch)
 
 
 def examine(run: RunDirectory) -> Diagnosis:
@@ -217,12 +219,14 @@ def examine(run: RunDirectory) -> Diagnosis:
     """
     status = run.read_status()
     images = status.get("data", {}).get("images")
+    stopped = status.get("status") in (Status.PAUSED, Status.INTERRUPTED)
     return diagnose(
         run.read_log(),
         run.read_config(),
         images=images if isinstance(images, int) else None,
         error=str(status["error"]) if status.get("error") else None,
         scores=run.read_quality(),
+        pause=status.get("step", 0) if stopped else None,
     )
 
 
@@ -237,9 +241,11 @@ class _Case:
         images: int | None,
         error: str | None,
         scores: Log,
+        pause: int | None,
     ) -> None:
         self.log, self.config, self.limits = log, config, thresholds
         self.images, self.error, self.scores = images, error, scores
+        self.pause = pause
 
     @property
     def can_be_judged(self) -> bool:
@@ -582,12 +588,16 @@ def _memorised(case: _Case) -> Finding | None:
 
 def _too_short(case: _Case) -> Finding | None:
     """It could learn more, if it were let."""
-    step = case.log[-1]["step"] if case.log else 0
+    epoch = float(case.log[-1]["epoch"]) if case.log else 0.0
     if not case.can_be_judged:
+        step = case.log[-1]["step"] if case.log else 0
         evidence = (
-            f"{step} steps and {len(case.log)} log lines; {case.limits.least_steps} and "
-            f"{case.limits.least_lines} are needed to judge"
+            f"{max(step, case.pause or 0)} steps and {len(case.log)} log lines; "
+            f"{case.limits.least_steps} and {case.limits.least_lines} are needed to judge"
         )
+        if case.pause is not None:
+            evidence = f"{evidence}; it has not come to its end"
+            return Finding("not trained long enough", Severity.NOTE, epoch, evidence)
     elif _rises(case) and _late(case.diversity) < case.limits.learned:
         evidence = (
             f"fakes differ by {_late(case.diversity):.0%} of what real images do, and by "
@@ -595,7 +605,6 @@ def _too_short(case: _Case) -> Finding | None:
         )
     else:
         return None
-    epoch = float(case.log[-1]["epoch"]) if case.log else 0.0
     training = case.config.training
     if training.steps is not None:
         change = f"training.steps={max(4 * training.steps, 4 * case.limits.least_steps)}"

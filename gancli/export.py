@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import json
 import math
+import re
 import struct
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ from gancli.pictures.layout import Size
 from gancli.pictures.sheet import draw_sheet
 from gancli.sampling import Trained
 
+_OWN_NAME = re.compile(r"(seed|real)-\d{6,}\.png")
 MOST_TILES = 10_000
 SUFFIXES = (".png", ".svg", ".npz", ".idx")
 PRINT_CENTIMETRES = 16
@@ -124,6 +126,8 @@ class Wanted:
             for word in ("with_real", "with_nearest")
             if getattr(self.look, word)
         ]
+        if not self.trained.is_last:
+            parts.append(f"step-{self.trained.step}")
         return "-".join(parts)
 
     def labels(self) -> npt.NDArray[np.uint8] | None:
@@ -379,14 +383,16 @@ def _write_separate(wanted: Wanted, folder: Path) -> Path:
         raise ConfigError("--separate writes images one by one, and these are points; leave it out")
     if wanted.interpolate:
         raise ConfigError("--separate takes seeds, and --interpolate has none between its two")
-    files.make_folder(folder)
+    files.make_folder(folder.parent)
     digits = max(6, len(str(max(wanted.seeds))))
     word = "seed" if wanted.real is None else "real"
-    for seeds, images in wanted.portions():
-        for seed, image in zip(seeds, images, strict=True):
-            path = folder / f"{word}-{seed:0{digits}d}.png"
-            sheet = make_grid(image[None].numpy(), 1, margin=0)
-            save_png(sheet, path, wanted.metadata(str(seed)))
+    # What was drawn here before goes: nobody wants to judge a mixture of two generators.
+    with files.atomic_folder(folder, lambda name: _OWN_NAME.fullmatch(name) is not None) as made:
+        for seeds, images in wanted.portions():
+            for seed, image in zip(seeds, images, strict=True):
+                path = made / f"{word}-{seed:0{digits}d}.png"
+                sheet = make_grid(image[None].numpy(), 1, margin=0)
+                save_png(sheet, path, wanted.metadata(str(seed)))
     return folder
 
 

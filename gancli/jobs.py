@@ -34,6 +34,7 @@ from gancli.stopping import (
     leave_on_signals,
     let_signals_in,
     signals_held_back,
+    stop_silently,
 )
 
 if TYPE_CHECKING:
@@ -282,6 +283,7 @@ def _work(pipe: Connection, core: int | None) -> None:
         # In a group of its own a terminal's Ctrl-C reaches a worker once, through the parent.
         os.setpgid(0, 0)
     leave_on_signals()
+    stop_silently()  # the parent has said it
     with contextlib.suppress(EOFError, OSError, Interrupted):
         let_signals_in()
         threading.Thread(target=_stop_without_parent, daemon=True).start()

@@ -115,8 +115,15 @@ class RunDirectory:
         return self.path / "history.json"
 
     def exists(self) -> bool:
-        """Tell whether a run lies here."""
-        return self.config_path.is_file()
+        """Tell whether a run lies here.
+
+        Raises:
+            StorageError: the folder may not be looked into.
+        """
+        try:
+            return self.config_path.is_file()
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
 
     def read_config(self) -> RunConfig:
         """Return the run's config.
@@ -141,7 +148,9 @@ class RunDirectory:
             status = json.loads(self.status_path.read_bytes())
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, RecursionError) as error:
+        except OSError as error:
+            raise _unreadable(self.status_path, error) from error
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{self.status_path} is damaged: {error}") from error
         if not isinstance(status, dict):
             raise CheckpointError(f"{self.status_path} is damaged: it is not a table")
@@ -286,6 +295,8 @@ def _read_lines(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
         lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise _unreadable(path, error) from error
     records = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -296,6 +307,10 @@ def _read_lines(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
             raise CheckpointError(f"{path}, line {number}: damaged") from error
         records.append(record)
     return records
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot read {path}: {error.strerror or error}")
 
 
 def _append_line(path: Path, record: dict[str, Any]) -> None:
@@ -396,7 +411,11 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
         entries = list(runs_dir.iterdir()) if runs_dir.is_dir() else []
     except OSError as error:
         raise StorageError(f"cannot read {runs_dir}: {error.strerror or error}") from error
-    runs = [run for run in map(RunDirectory, entries) if run.exists()]
+    runs = []
+    for run in map(RunDirectory, entries):
+        with contextlib.suppress(StorageError):  # somebody else's does not hide one's own
+            if run.exists():
+                runs.append(run)
     return sorted(runs, key=lambda run: (-_last_written(run), run.name))
 
 
@@ -414,7 +433,8 @@ def find_run(name: str | None, runs_dir: Path) -> RunDirectory:
     if name is None:
         runs = list_runs(runs_dir)
         if not runs:
-            raise CheckpointError(f"no runs in {runs_dir}; make one: gancli train --digit 7")
+            where = "" if runs_dir == DEFAULT_RUNS_DIR else f" --runs-dir {runs_dir}"
+            raise CheckpointError(f"no runs in {runs_dir}; make one: gancli train --digit 7{where}")
         return runs[0]
     for path in (runs_dir / name, Path(name).expanduser()):
         if RunDirectory(path).exists():
@@ -487,6 +507,16 @@ def check_unclaimed(run: RunDirectory) -> None:
         raise ConflictError(
             f"{run.path} is no run and holds other files ({foreign[0]}); give another --name"
         )
+
+
+def check_place(run: RunDirectory) -> None:
+    """Refuse a folder that a run could not be started in; errors as :func:`check_unclaimed`."""
+    check_unclaimed(run)
+    there = next(place for place in (run.path, *run.path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise StorageError(f"{there} is a file; give another --name or --runs-dir")
+    if not os.access(there, os.W_OK):
+        raise StorageError(f"cannot write {there}: permission denied; give another --runs-dir")
 
 
 def _said(value: Any) -> str:

@@ -15,7 +15,7 @@ from gancli.data import DataSplits, ImageSet
 from gancli.errors import CheckpointError, ConfigError, DataError
 from gancli.latents import latents_between, latents_of_seeds
 from gancli.networks import Generator, build_generator, place
-from gancli.runs import RunDirectory, find_run
+from gancli.runs import RunDirectory, Status, find_run
 
 # Kernels may round differently for other batches, so every forward has this many rows: that is
 # what makes a seed the same image, bit for bit, whatever else is drawn beside it.
@@ -48,6 +48,11 @@ class Trained:
     def name(self) -> str:
         """The run's name, or that of the checkpoint file."""
         return self.run.name if self.run else self.checkpoint.stem
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is what its run has come to, not one on the way there or the best."""
+        return self.run is None or self.checkpoint in checkpoints.states(self.run.path)[:1]
 
     def splits(self) -> DataSplits:
         """Load the data it was trained on, all classes of them.
@@ -178,8 +183,14 @@ def load(
             return _trained(checkpoints.load(path), run, device)
         except CheckpointError as error:
             failure = failure or error
-    raise failure or CheckpointError(
-        f"{run.path} has no checkpoint yet; train it: gancli train --resume {run.name}"
+    if failure is not None:
+        raise failure
+    finished = run.status() is Status.FINISHED
+    raise CheckpointError(
+        f"{run.path} has lost its checkpoints; train it again: gancli train --resume {run.name} "
+        "--force"
+        if finished
+        else f"{run.path} has no checkpoint yet; train it: gancli train --resume {run.name}"
     )
 
 

@@ -49,7 +49,7 @@ def evaluate(
 ) -> ScoreCard:
     """Score a generator beside held-out real images of the data it was trained on.
 
-    The scores are also written into the run directory, if the generator lies in one, and so is a
+    Those of the generator that a run has come to are also written into its directory, and so is a
     picture of the fakes nearest to a training image, where they were looked for.
 
     Args:
@@ -93,7 +93,7 @@ def evaluate(
     if picture is not None:
         files.make_folder(picture.parent)
         _draw_closest(trained, card, picture)
-    if trained.run is not None:
+    if trained.run is not None and trained.is_last:
         files.write_text(
             trained.run.scores_path, json.dumps(as_dict(trained, card), indent=2) + "\n"
         )
@@ -278,8 +278,8 @@ def _check_labels(trained: Trained) -> None:
 
 
 def closest_path(trained: Trained, card: ScoreCard) -> Path | None:
-    """Return where the picture of the closest pairs lies; None of a quick card or a lone file."""
-    if trained.run is None or card.closest is None:
+    """Return where the picture of the closest pairs lies; None where none is kept."""
+    if trained.run is None or not trained.is_last or card.closest is None:
         return None
     return trained.run.plots / "closest-pairs.png"
 

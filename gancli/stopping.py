@@ -15,6 +15,7 @@ from gancli.errors import Interrupted
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+_silent = False
 _MESSAGE = b"\nstopping after this step, then saving (again: leave at once)\n"
 
 
@@ -40,10 +41,16 @@ class StopRequest:
         if self.signal_number is not None:
             raise Interrupted(signal_number)
         self.signal_number = signal_number
-        if ranks.here().rank:
+        if ranks.here().rank or _silent:
             return
         with contextlib.suppress(OSError):
             os.write(2, _MESSAGE)  # straight to the file: a handler may interrupt a print
+
+
+def stop_silently(silent: bool = True) -> None:
+    """Say nothing of signals in this process from here on: somebody else does, or nobody may."""
+    global _silent  # noqa: PLW0603 - signals are the process's own
+    _silent = silent
 
 
 @contextlib.contextmanager

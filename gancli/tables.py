@@ -82,9 +82,9 @@ def row(run: RunDirectory) -> Row:
     with torch.device("meta"):
         generator, discriminator = build_generator(described), build_discriminator(described)
     figures = {name: float(log[-1][name]) for name in _LOGGED} if log else {}
-    sessions = run.read_status().get("sessions")
-    if sessions:
-        figures["images_per_second"] = float(sessions[-1]["images_per_second"])
+    speeds = [float(each["images_per_second"]) for each in run.read_status().get("sessions", [])]
+    if any(speeds):  # a session that found the run finished had none
+        figures["images_per_second"] = [speed for speed in speeds if speed][-1]
     scores, protocol = _scores(run)
     return Row(
         run.name,

@@ -260,5 +260,7 @@ def test_what_is_not_there_is_said(copy: RunDirectory, tiny_config: TinyConfig) 
     with pytest.raises(CheckpointError, match=r"cannot read gone\.safetensors: No such file"):
         sampling.load("gone.safetensors")
     checkpoints.remove(checkpoints.states(copy.path))
-    with pytest.raises(CheckpointError, match="has no checkpoint yet; train it: gancli train --re"):
+    with pytest.raises(
+        CheckpointError, match=r"lost its checkpoints; train it again: gancli .* --force"
+    ):
         sampling.load("tiny", runs_dir="runs")

@@ -7,14 +7,22 @@ from collections.abc import Iterator
 import pytest
 
 from gancli.errors import Interrupted
-from gancli.stopping import SIGNALS, asked_to_leave, gentle_stop, leave_on_signals
+from gancli.stopping import (
+    SIGNALS,
+    asked_to_leave,
+    gentle_stop,
+    leave_on_signals,
+    stop_silently,
+)
 
 
 @pytest.fixture(autouse=True)
 def _own_handlers() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
+    stop_silently(False)
     yield
     leave_on_signals()  # forgets what came
+    stop_silently(False)
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -62,3 +70,14 @@ def test_a_signal_while_handlers_are_set_is_noted(monkeypatch: pytest.MonkeyPatc
         stop = entered.__enter__()
     assert stop.signal_number == number
     entered.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_quiet_process_says_nothing_of_signals(
+    capfd: pytest.CaptureFixture[str], silent: bool
+) -> None:
+    stop_silently(silent)
+    with gentle_stop() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.signal_number == signal.SIGTERM
+    assert ("stopping after this step" in capfd.readouterr().err) is not silent

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import typer
 
 from gancli.cli.output import Output, hush_stdout
 from gancli.errors import GancliError, Interrupted
+from gancli.files import storage_error
 from gancli.stopping import asked_to_leave, leave_on_signals
 
 
@@ -31,6 +35,8 @@ def program() -> NoReturn:
 def main() -> NoReturn:
     """Run the command that was given, and exit with its documented code."""
     _fill_closed_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
+        sys.stdout.reconfigure(errors="backslashreplace")  # names may hold what it has no sign for
     leave_on_signals()
     try:
         code = _run()
@@ -39,6 +45,11 @@ def main() -> NoReturn:
     except BrokenPipeError:
         hush_stdout()
         code = 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise  # a bug, and its traceback
+        hush_stdout()  # its place is full, and what was to be said there is not said
+        code = _failed("StorageError", str(storage_error(error, Path("stdout"))), 7, False)
     sys.exit(code)
 
 
@@ -78,7 +89,10 @@ def _fill_closed_streams() -> None:
 
 def _failed(kind: str, message: str, code: int, as_json: bool) -> int:
     output = Output(as_json)
-    output.fail(message)
+    if message:  # `gancli` alone has printed its help, and that is all
+        output.fail(message)
     if as_json:
-        output.stdout(json.dumps({"error": {"kind": kind, "message": message, "exit_code": code}}))
+        about = {"error": {"kind": kind, "message": message, "exit_code": code}}
+        with contextlib.suppress(GancliError):  # the first fault decides the exit code
+            output.stdout(json.dumps(about))
     return code

@@ -10,7 +10,7 @@ from gancli import api, runs
 from gancli.cli.options import JsonOption, QuietOption, RunsDirOption, runs_dir_words
 from gancli.cli.output import Output
 from gancli.doctor import Diagnosis
-from gancli.runs import RunDirectory
+from gancli.runs import RunDirectory, Status
 
 
 def doctor(
@@ -39,6 +39,8 @@ def _next_words(run: RunDirectory, diagnosis: Diagnosis) -> list[str]:
     """Return the command that tries the first remedy, on a run of its own, or draws the film."""
     where = runs_dir_words(run.path.parent)
     remedy = next((found.remedy for found in diagnosis.findings if found.remedy), None)
+    if remedy is None and run.status() in (Status.PAUSED, Status.INTERRUPTED):
+        return ["gancli", "train", "--resume", run.name, *where]
     if remedy is None:
         return ["gancli", "animate", run.name, *where]
     again = ["gancli", "train", "--recipe", str(run.config_path)]

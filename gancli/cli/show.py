@@ -79,9 +79,12 @@ def _row(run: RunDirectory, output: Output) -> dict[str, Any]:
 def _score(run: RunDirectory, name: str) -> float | None:
     """Return a figure that ``gancli evaluate`` found, if it was asked."""
     try:
-        figures = json.loads(run.scores_path.read_bytes())["figures"]
+        card = json.loads(run.scores_path.read_bytes())
+        if card["step"] != run.read_status().get("step"):
+            return None  # the run was trained further since
+        figures = card["figures"]
         return next((float(entry["value"]) for entry in figures if entry["name"] == name), None)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, CheckpointError):
         return None
 
 

@@ -26,6 +26,7 @@ from gancli.cores import usable_cores
 from gancli.errors import ConfigError, GancliError
 from gancli.jobs import Job, Result
 from gancli.placement import Outcome, Placement
+from gancli.stopping import stop_silently
 
 
 def train(
@@ -95,6 +96,7 @@ def train(
     [bold]gancli train --digit 7[/bold] · [bold]gancli train --digit 0-9 --jobs 2[/bold]
     """
     output = Output(as_json, quiet)
+    stop_silently(quiet)
     processes = _processes(jobs_at_a_time)
     if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
         raise ConfigError(f"--max-seconds {max_seconds} is out of range: it must be above 0")
@@ -115,8 +117,8 @@ def train(
         "training.threads": None if threads is None else _threads(threads),
     }
     changes |= {key: value for key, value in options.items() if value is not None}
-    digits: Sequence[int | None] = [None] if digit is None else parse_numbers(digit, "--digit")
-    seeds: Sequence[int | None] = [None] if seed is None else parse_numbers(seed, "--seed")
+    digits: Sequence[int | None] = [None] if digit is None else _several(digit, "--digit")
+    seeds: Sequence[int | None] = [None] if seed is None else _several(seed, "--seed")
     if len(digits) * len(seeds) > 10_000:
         raise ConfigError(f"{len(digits) * len(seeds):,} runs are too many for one command")
     configs = [
@@ -155,11 +157,16 @@ def train(
             "or train several with --jobs and without torchrun"
         )
     if dry_run:
-        _print_plan(planned[0], output)
+        _print_plans(planned, output)
     elif len(planned) == 1:
         _train_one(planned[0], output)
     else:
         _train_many(planned, processes, output)
+
+
+def _several(text: str, option: str) -> list[int]:
+    """Return the numbers that a text names, each once."""
+    return list(dict.fromkeys(parse_numbers(text, option)))
 
 
 def _threads(text: str) -> int | str:
@@ -178,20 +185,29 @@ def _processes(text: str) -> int:
     return int(text)
 
 
-def _print_plan(job: Job, output: Output) -> None:
+def _print_plans(planned: list[Job], output: Output) -> None:
+    """Check every run as far as that goes without a step, and print the first one's config."""
     from gancli import preparing  # noqa: PLC0415 - imports torch
+    from gancli.devices import pick_device  # noqa: PLC0415
 
-    fetch_data(job.config.data.source, output)
-    config, splits, plan = preparing.prepare(job.config)
-    output.say(
-        f"{len(splits.train):,} images, {plan.steps_per_epoch:,} steps an epoch, "
-        f"{plan.total_steps:,} steps in all; nothing was written"
-    )
-    output.next(*(word for word in job.placement.command if word != "--dry-run"))
+    found, configs = [], []
+    for job in planned:
+        fetch_data(job.config.data.source, output)
+        config, splits, plan = preparing.prepare(job.config)
+        pick_device(job.placement.device)
+        runs.check_place(job.run)
+        job.is_finished()  # refuses another run of that name
+        output.say(
+            f"{job.run.name}: {len(splits.train):,} images, {plan.steps_per_epoch:,} steps an "
+            f"epoch, {plan.total_steps:,} steps in all; nothing was written"
+        )
+        configs.append(config)
+        found.append({"config": config.to_table(), "total_steps": plan.total_steps})
+    output.next(*(word for word in planned[0].placement.command if word != "--dry-run"))
     if output.as_json:
-        output.result(None, {"config": config.to_table(), "total_steps": plan.total_steps})
+        output.result(None, found[0] if len(found) == 1 else {"runs": found})
     else:
-        output.stdout(config.to_toml().rstrip())
+        output.stdout(configs[0].to_toml().rstrip())
 
 
 def _train_one(job: Job, output: Output) -> None:
@@ -275,12 +291,16 @@ def _known_result(job: Job) -> Result | None:
 
 
 def _report_many(planned: list[Job], results: dict[str, Result], output: Output) -> None:
-    listed = []
+    listed: list[dict[str, Any]] = []
     for job in planned:
         name = job.run.name
         result = results.get(name)
         if result is None:
             output.say(f"{name}: not begun")
+            code = max(known.exit_code for known in results.values())
+            listed.append(
+                {"run": name, "status": "not begun", "exit_code": code, "message": "not begun"}
+            )
             continue
         if result.message:
             output.fail(f"{name}: {result.message}")

@@ -298,7 +298,8 @@ def _quality(run: RunDirectory) -> tuple[Chart, ...] | Missing:
             ]
     if found:
         return tuple(found)
-    commands = [_command("train", "--recipe", "config.toml", "--score-every", "1")]
+    again = ("--recipe", "config.toml", "--score-every", "1", "--name", f"{run.name}-scored")
+    commands = [_command("train", *again)]
     if checkpoints.snapshots(run.path):
         commands.insert(0, _command("evaluate", run.name, "--history"))
     return Missing("The quality of this run was not followed over its epochs.", tuple(commands))

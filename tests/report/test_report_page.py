@@ -271,10 +271,10 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tiny_run: RunDir
     assert len(made.runs[0].missing) == len(sentences)
     assert set(made.runs[0].commands) == {
         "gancli train --recipe config.toml --name bare-again",
-        "gancli train --recipe config.toml --score-every 1",
+        "gancli train --recipe config.toml --score-every 1 --name bare-scored",
     }
     assert all(command in page.text for command in made.runs[0].commands)
-    assert "no checkpoint yet" in page.text
+    assert "has lost its checkpoints" in page.text
     assert "verdict: not trained long enough" in page.text
     assert page.all("img") == []
     assert "Generator" in page.text

@@ -1,0 +1,165 @@
+"""What one command leaves for the next, whatever the order."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from commands import COMMAND, Lab, call, environment, lab, made, refused
+
+from gancli import checkpoints
+from gancli.runs import RunDirectory
+
+__all__ = ["lab"]
+
+
+def copied(lab: Lab) -> RunDirectory:
+    return RunDirectory(lab.copy(lab.finished, Path("checkpoints")))
+
+
+def unnamed(lab: Lab) -> list[object]:
+    at = lab.tiny.index("--name")
+    return [*lab.tiny[:at], *lab.tiny[at + 2 :]]
+
+
+def test_images_one_by_one_replace_those_of_another_time(lab: Lab) -> None:
+    run = copied(lab)
+    made("sample", run.path, "-n", 20, "--separate", "--out", "fakes")
+    made("sample", run.path, "--seeds", "3,4", "--separate", "--out", "fakes")
+    assert sorted(path.name for path in Path("fakes").iterdir()) == [
+        "seed-000003.png",
+        "seed-000004.png",
+    ]
+    Path("fakes/mine.png").write_text("")
+    said = refused(7, "sample", run.path, "-n", 1, "--separate", "--out", "fakes")
+    assert "mine.png lies in it" in said
+    assert len(list(Path("fakes").iterdir())) == 3
+
+
+def test_samples_of_another_state_of_a_run_have_a_name_of_their_own(lab: Lab) -> None:
+    run = copied(lab)
+    early = checkpoints.snapshots(run.path)[1]
+    names = [made("sample", which, "-n", 4).made.name for which in (run.path, early)]
+    step = int(early.stem.split("-")[1])
+    assert names == ["seeds-0-3.png", f"seeds-0-3-step-{step}.png"]
+
+
+def test_scores_of_another_state_are_not_the_run_s(lab: Lab) -> None:
+    run = RunDirectory(lab.copy(lab.held_out, Path("checkpoints")))
+    made("evaluate", run.path, "--quick", "-n", 64)
+    before = run.scores_path.read_bytes()
+    early = checkpoints.snapshots(run.path)[1]
+    found = made("evaluate", early, "--quick", "-n", 64, "--json").json
+    assert found["step"] < json.loads(before)["step"]
+    assert run.scores_path.read_bytes() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs users")
+def test_a_folder_of_somebody_else_hides_no_run(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = copied(lab)
+    other = Path("checkpoints/other")
+    other.mkdir()
+    look = Path.is_file
+
+    def is_file(path: Path) -> bool:
+        if path.parent.name == "other":
+            raise PermissionError(13, "Permission denied")
+        return look(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert [row["run"] for row in made("show", "--json").json["runs"]] == [run.name]
+    assert refused(7, "doctor", "other").endswith(
+        "cannot read checkpoints/other: Permission denied"
+    )
+
+
+def test_a_log_that_may_not_be_read_is_said(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = copied(lab)
+    read = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == "log.jsonl":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert refused(7, "doctor", run.path).endswith("log.jsonl: Permission denied")
+
+
+def test_a_number_given_twice_is_one_run(lab: Lab) -> None:
+    words = [*unnamed(lab), "--seed", "0,0,0-1", "--steps", 4, "--json"]
+    done = made(*words)
+    assert [entry["status"] for entry in done.json["runs"]] == ["finished"] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--device", "cuda"], 2),
+        (["--runs-dir", "file"], 7),
+        (["--steps", 61], 6),
+    ],
+)
+def test_a_dry_run_finds_what_the_run_would(lab: Lab, words: list[object], code: int) -> None:
+    copied(lab)
+    Path("file").write_text("")
+    if words == ["--device", "cuda"]:
+        import torch
+
+        if torch.cuda.is_available():
+            pytest.skip("there is a GPU")
+    assert refused(code, *lab.tiny, *words, "--dry-run")
+
+
+def test_a_dry_run_of_several_checks_each(lab: Lab) -> None:
+    done = made(*unnamed(lab), "--seed", "5,6", "--dry-run", "--json")
+    assert [run["config"]["training"]["seed"] for run in done.json["runs"]] == [5, 6]
+    assert not Path("checkpoints").exists()
+
+
+def test_a_pause_is_no_lack_of_training(lab: Lab) -> None:
+    done = made(*lab.tiny, "--steps", 100_000, "--max-seconds", 0.3)
+    assert "training.steps" not in done.stderr
+    run = RunDirectory(done.made)
+    said = call("doctor", run.path).stderr
+    if run.read_status()["step"] < 100:
+        assert f"next: gancli train --resume {run.name}" in said
+
+
+def test_names_beyond_the_encoding_of_stdout_are_escaped(lab: Lab, tmp_path: Path) -> None:
+    run = copied(lab)
+    run.path.rename(Path("checkpoints/sérénité"))
+    told = environment(PYTHONIOENCODING="ascii")
+    words = [*COMMAND, "sample", "sérénité", "-n", "1"]
+    done = subprocess.run(words, env=told, capture_output=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert b"s\\xe9r\\xe9nit\\xe9" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    ("words", "code"), [(["--help"], 7), (["--version"], 7), (["evaluate", "nope", "--json"], 4)]
+)
+def test_a_full_stdout_is_one_sentence(words: list[str], code: int) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env=environment(),
+            text=True,
+            check=False,
+        )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_gancli_alone_says_no_empty_error() -> None:
+    done = call()
+    assert done.code == 2
+    assert "error:" not in done.stderr
+    assert "Usage" in done.stdout + done.stderr
