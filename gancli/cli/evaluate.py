@@ -61,7 +61,12 @@ def evaluate(
     output = Output(as_json, quiet)
     output.say("loading torch, the judge and the data ...")
     if history:
-        others = {"--quick": quick, "--cas": cas, "--weights": weights != "last"}
+        others = {
+            "-n": samples is not None,
+            "--quick": quick,
+            "--cas": cas,
+            "--weights": weights != "last",
+        }
         if any(others.values()):
             other = next(name for name, asked in others.items() if asked)
             raise ConfigError(f"--history scores all that was kept in one way; leave {other} out")

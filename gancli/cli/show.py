@@ -12,7 +12,7 @@ import typer
 from gancli import runs
 from gancli.cli.options import JsonOption, QuietOption, RunsDirOption, runs_dir_words
 from gancli.cli.output import Output
-from gancli.errors import CheckpointError, DataError
+from gancli.errors import CheckpointError, DataError, StorageError
 from gancli.runs import RunDirectory
 
 
@@ -63,7 +63,7 @@ def _row(run: RunDirectory, output: Output) -> dict[str, Any]:
     word = "damaged"
     try:
         status, word = run.read_status(), str(run.status())
-    except CheckpointError as error:
+    except (CheckpointError, StorageError) as error:
         output.warn(str(error))
     return {
         "run": run.name,
@@ -84,7 +84,7 @@ def _score(run: RunDirectory, name: str) -> float | None:
             return None  # the run was trained further since
         figures = card["figures"]
         return next((float(entry["value"]) for entry in figures if entry["name"] == name), None)
-    except (OSError, ValueError, KeyError, TypeError, CheckpointError):
+    except (OSError, ValueError, KeyError, TypeError, CheckpointError, StorageError):
         return None
 
 

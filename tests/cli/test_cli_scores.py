@@ -49,7 +49,7 @@ def test_a_history_needs_no_matplotlib(lab: Lab, monkeypatch: pytest.MonkeyPatch
     assert done.made == Path("checkpoints/a/history.json")
 
 
-@pytest.mark.parametrize("words", [["--quick"], ["--cas"], ["--weights", "best"]])
+@pytest.mark.parametrize("words", [["-n", 64], ["--quick"], ["--cas"], ["--weights", "best"]])
 def test_a_history_is_taken_in_one_way(lab: Lab, words: list[str]) -> None:
     made(*lab.tiny, *HELD_OUT, "--name", "a")
     assert f"leave {words[0]} out" in refused(2, "evaluate", "a", "--history", *words)
