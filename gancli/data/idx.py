@@ -6,7 +6,6 @@ of a header: bytes are read as they come and counted against what the header cla
 
 from __future__ import annotations
 
-import gzip
 import math
 import struct
 import zlib
@@ -19,7 +18,7 @@ import numpy.typing as npt
 from gancli.errors import DataError
 
 _UNSIGNED_BYTE = 0x08
-_GZIP_MAGIC = b"\x1f\x8b"
+_GZIP_MAGIC, _GZIP = b"\x1f\x8b", 31
 _CHUNK_BYTES = 1 << 24
 _MOST_BYTES = 1 << 33
 
@@ -39,15 +38,48 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
             file.seek(0)
             if not zipped:
                 return _read(file, path)
-            with gzip.GzipFile(fileobj=file) as unzipped:
-                return _read(unzipped, path)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            return _read(_Unzipped(file), path)
+    except (EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged ({error}); download it again") from error
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _read(file: IO[bytes] | gzip.GzipFile, path: Path) -> npt.NDArray[np.uint8]:
+class _Unzipped:
+    """What a gzipped file holds: Python's own reader, by small pieces, takes three times as long.
+
+    Args:
+        file: the file, at its start.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.packed, self.stream = file, b"", zlib.decompressobj(_GZIP)
+
+    def read(self, count: int) -> bytes:
+        """Return so many bytes, or fewer at the end.
+
+        Raises:
+            EOFError: the file ends inside a stream.
+            zlib.error: it is damaged.
+        """
+        pieces: list[bytes] = []
+        while count > 0:
+            self.packed = self.packed or self.file.read(_CHUNK_BYTES)
+            if self.stream.eof:
+                self.packed = self.packed.lstrip(b"\0")  # as some programs pad
+                if not self.packed:
+                    break
+                self.stream = zlib.decompressobj(_GZIP)  # one stream may follow another
+            elif not self.packed:
+                raise EOFError("it ends too soon")
+            piece = self.stream.decompress(self.packed, count)
+            self.packed = self.stream.unconsumed_tail or self.stream.unused_data
+            pieces.append(piece)
+            count -= len(piece)
+        return b"".join(pieces)
+
+
+def _read(file: IO[bytes] | _Unzipped, path: Path) -> npt.NDArray[np.uint8]:
     magic = file.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0":
         raise DataError(f"{path} is not an IDX file: it starts with {magic!r}, not with two zeros")

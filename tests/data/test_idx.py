@@ -142,3 +142,16 @@ def test_any_changed_byte_of_a_zipped_file_is_harmless_or_a_data_error(data: st.
         assert "some.idx" in str(error)
     else:  # in the header of gzip, and in the padding, there are bits that mean nothing
         assert array.tobytes() == bytes(range(16))
+
+
+@pytest.mark.parametrize("piece", [777, 4096, 1 << 24])
+def test_streams_in_a_row_and_padding_are_read_as_one(tmp_path: Path, piece: int) -> None:
+    pixels = bytes(index % 251 for index in range(40 * 28 * 28))
+    content = struct.pack(">HBB3I", 0, 8, 3, 40, 28, 28) + pixels
+    parts = [content[start : start + piece] for start in range(0, len(content), piece)]
+    path = tmp_path / "images.gz"
+    path.write_bytes(b"".join(map(gzip.compress, parts)) + bytes(30))
+    assert read_idx(path).tobytes() == pixels
+    path.write_bytes(b"".join(map(gzip.compress, parts)) + b"junk")
+    with pytest.raises(DataError, match="is damaged"):
+        read_idx(path)
