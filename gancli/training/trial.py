@@ -30,7 +30,7 @@ _STEP_SECONDS = 0.02
 _SMALL_BATCH = 8
 # More threads than another count must gain more than this: less is chance, and cores are shared.
 _GAIN = 1.05
-_CLEAR = 1.25
+_CLEAR = 1.15
 _LOOK_SECONDS = 1.0
 _SLOW = 0.7
 _TRIAL_SECONDS = 0.3
