@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parent.parent / "docs"
 DISTANCE = "frechet_distance_judge"
+NOT_MEASURED = "Not measured.\n"
 POSTER_ROWS = 8
 RACE_INKS = (palette.GREEN, palette.GENERATOR, palette.DISCRIMINATOR, palette.ORANGE, palette.MUTED)
 
@@ -59,15 +60,12 @@ def write(measured: Iterable[tuple[Job, Found | None]], folder: Path) -> None:
     for job, found in measured:
         done = [] if found is None else [(job, found)]
         parts.setdefault(job.part, []).extend(done)
+    _draw_poster([folder / job.name for job, _ in parts["digit"] if job.seed == 0])
     sections = [
-        _digit(parts["digit"], folder),
-        _all(parts["all"]),
-        _race(parts["race"]),
-        _long(parts["long"]),
-        _few(parts["few"]),
-        _stacked(parts["stacked"]),
-        _levers(folder / "search"),
+        f"## {title}\n\n{tell(parts[part]) if parts[part] else NOT_MEASURED}"
+        for part, (title, tell) in SECTIONS.items()
     ]
+    sections.append(_levers(folder / "search"))
     page = f"""\
 # The default recipes, measured
 
@@ -85,16 +83,12 @@ fakes. The second judge is another network, from another seed, that nothing was 
     files.write_text(DOCS / "default-recipe.md", page + "\n".join(sections))
 
 
-def _digit(runs: list[tuple[Job, Found]], folder: Path) -> str:
-    title = "## One digit: `digit`\n\n"
-    if not runs:
-        return title + "Not measured.\n"
-    poster([folder / job.name for job, _ in runs if job.seed == 0])
+def _digit(runs: list[tuple[Job, Found]]) -> str:
     seeds = len({job.seed for job, _ in runs})
     failed = [job.name for job, found in runs if found["failure"]]
     length = api.describe("digit").training.steps
     words = (
-        f"{length:,} steps, {_median(found['seconds'] for _, found in runs):.0f} seconds of one "
+        f"{length:,} steps, {_seconds(runs):.0f} seconds of one "
         f"core; {len(runs)} runs, means of {seeds} seeds. The doctor finds no failure in "
         f"{len(runs) - len(failed)} of {len(runs)}{_listed(failed)}.\n\n"
     )
@@ -103,7 +97,7 @@ def _digit(runs: list[tuple[Job, Found]], folder: Path) -> str:
         "seeds of each run of seed 0, none left out.\n"
     )
     table = _two_judges(runs, _digits_of(runs), "judge_share", "share")
-    return f"{title}{words}{_targets(_digits_of(runs))}\n{table}\n{shown}"
+    return f"{words}{_targets(_digits_of(runs))}\n{table}\n{shown}"
 
 
 def _targets(digits: dict[str, list[Found]]) -> str:
@@ -112,10 +106,10 @@ def _targets(digits: dict[str, list[Found]]) -> str:
 
     def by(judge: str) -> list[tuple[float, float]]:
         names = ("judge_share", *(f"{name}_judge" for name in AIMED_SHARES))
-        share, *rest = ((_mean_of(every, judge, n), _real_of(every, n, judge)) for n in names)
+        share, *rest = ((_mean_of(every, judge, n), _real_of(every, judge, n)) for n in names)
         worst = min(digits.values(), key=lambda found: _mean_of(found, judge, "coverage_judge"))
         name = "coverage_judge"
-        lowest = _mean_of(worst, judge, name), _real_of(worst, name, judge)
+        lowest = _mean_of(worst, judge, name), _real_of(worst, judge, name)
         return [share, (_times_real(every, judge), 1.0), *rest, lowest]
 
     lines = [
@@ -128,26 +122,25 @@ def _targets(digits: dict[str, list[Found]]) -> str:
     )
 
 
-def poster(runs: Sequence[Path]) -> None:
-    """Draw a column of samples of each run."""
+def _draw_poster(runs: Sequence[Path]) -> None:
+    """Draw a column of samples of each run, if there are any."""
+    if not runs:
+        return
     drawn = [sampling.load(run).sample(range(POSTER_ROWS)) for run in runs]
     tiles = torch.stack(drawn, dim=1).flatten(0, 1).numpy()
     save_png(make_grid(tiles, len(runs)), DOCS / "default-recipe-poster.png", {}, scale=3)
 
 
 def _all(runs: list[tuple[Job, Found]]) -> str:
-    title = "## All digits, by their labels: `digits`\n\n"
-    if not runs:
-        return title + "Not measured.\n"
     words = (
         f"{api.describe('digits').training.steps:,} steps, "
-        f"{_median(found['seconds'] for _, found in runs):.0f} seconds of one core; a line a "
+        f"{_seconds(runs):.0f} seconds of one core; a line a "
         "seed.\n\n"
     )
     rows = {f"seed {job.seed}": [found] for job, found in runs}
-    text = title + words + _two_judges(runs, rows, "label_accuracy", "label accuracy")
+    text = words + _two_judges(runs, rows, "label_accuracy", "label accuracy")
     useful = [
-        f"| {name} | {_mean_of(found, 'judge', 'cas'):.4f} ({_real_of(found, 'cas'):.4f}) "
+        f"| {name} | {_beside_real(found, 'judge', 'cas', 4)} "
         f"| {_mean_of(found, 'judge', 'reverse_cas'):.4f} |"
         for name, found in {**rows, "mean": [found for _, found in runs]}.items()
     ]
@@ -161,9 +154,6 @@ def _all(runs: list[tuple[Job, Found]]) -> str:
 
 
 def _race(runs: list[tuple[Job, Found]]) -> str:
-    title = "## Quality against seconds\n\n"
-    if not runs:
-        return title + "Not measured.\n"
     with style.sheet(DOCS / "default-recipe-race.png", 9, 5) as figure:
         axes = figure.subplots()
         for (job, found), ink in zip(runs, RACE_INKS, strict=False):
@@ -178,7 +168,7 @@ def _race(runs: list[tuple[Job, Found]]) -> str:
         for job, found in runs
     ]
     return (
-        f"{title}Sevens, one seed, one core each; Frechet distance in the judge's features, by "
+        "Sevens, one seed, one core each; Frechet distance in the judge's features, by "
         f"1,000 fakes against 1,000 test images (real: {_course_real(runs[0][1]):.1f}), of the "
         "generators that a run keeps (`gancli evaluate --history`). `peer-dcgan` draws 32 x 32 "
         "pixels, and is held against test images of that size.\n\n"
@@ -190,19 +180,15 @@ def _race(runs: list[tuple[Job, Found]]) -> str:
 
 
 def _long(runs: list[tuple[Job, Found]]) -> str:
-    title = "## Ten times as long\n\n"
-    if not runs:
-        return title + "Not measured.\n"
     lines = []
     for job, found in runs:
         values = _course(found)[1]
         lines.append(
             f"| {job.digit} | {min(values):.1f} | {values[-1]:.1f} "
-            f"| {values[-1] / min(values):.2f} | {_mean_of([found], 'judge', DISTANCE):.1f} "
-            f"({_real_of([found], DISTANCE):.1f}) |"
+            f"| {values[-1] / min(values):.2f} | {_beside_real([found], 'judge', DISTANCE, 1)} |"
         )
     return (
-        f"{title}{runs[0][1]['steps']:,} steps: the best of the kept generators against the last, "
+        f"{runs[0][1]['steps']:,} steps: the best of the kept generators against the last, "
         "by 1,000 fakes; and the last by ten draws.\n\n"
         "| digit | best distance | last | times the best | last, ten draws (real) |\n"
         "|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"
@@ -210,39 +196,31 @@ def _long(runs: list[tuple[Job, Found]]) -> str:
 
 
 def _few(runs: list[tuple[Job, Found]]) -> str:
-    title = "## 500 images of a digit\n\n"
-    if not runs:
-        return title + "Not measured.\n"
     lines = []
     for digit, found in _digits_of(runs).items():
-        figures = " | ".join(
-            f"{_mean_of(found, 'judge', name):.3f} ({_real_of(found, name):.3f})"
-            for name in ("precision_judge", "recall_judge", "coverage_judge")
-        )
+        names = ("precision_judge", "recall_judge", "coverage_judge")
+        figures = " | ".join(_beside_real(found, "judge", name) for name in names)
         copying = [each["judge"]["copying_z"][0] for each in found]
         lines.append(
             f"| {digit} | {len(found)} | {_times_real(found, 'judge'):.2f} | {figures} "
-            f"| {_mean_of(found, 'whole', 'coverage_judge'):.3f} "
-            f"({_real_of(found, 'coverage_judge', 'whole'):.3f}) "
+            f"| {_beside_real(found, 'whole', 'coverage_judge')} "
             f"| {min(copying):.1f} to {max(copying):.1f} |"
         )
     return (
-        f"{title}A folder of its first 500 training images, judged by 500 fakes, as `gancli "
+        "A folder of its first 500 training images, judged by 500 fakes, as `gancli "
         "evaluate` does; coverage also by as many as there are test images. Below -3, the test of "
         "memorisation says that fakes are copies.\n\n"
         "| digit | runs | distance, times real | precision (real) | recall (real) "
-        "| coverage (real) | copying z |\n|---|--:|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"
+        "| coverage (real) | coverage by more (real) | copying z |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"
     )
 
 
 def _stacked(runs: list[tuple[Job, Found]]) -> str:
-    title = "## StackedMNIST: `stacked-mnist`\n\n"
-    if not runs:
-        return title + "Not measured.\n"
     found = runs[0][1]
     figures = found["judge"]
     return (
-        f"{title}{found['steps']:,} steps, {found['seconds']:.0f} seconds of one core: "
+        f"{found['steps']:,} steps, {found['seconds']:.0f} seconds of one core: "
         f"{figures['modes'][0]:.0f} of 1,000 modes (real {figures['modes'][1]:.0f}), reverse KL "
         f"{figures['reverse_kl'][0]:.3f} (real {figures['reverse_kl'][1]:.3f}), by 26,000 fakes.\n"
     )
@@ -257,8 +235,8 @@ def _levers(folder: Path) -> str:
     for recipe in ("digit", "digits"):
         planned = search.jobs(folder, recipe, search.DIGITS, search.SEEDS)
         done = search.finished(planned)
-        table = search.table(recipe, done) if done else "Not measured."
-        text += f"\n### `{recipe}`\n\n{table}\n"
+        table = search.table(recipe, done) if done else NOT_MEASURED
+        text += f"\n### `{recipe}`\n\n{table.rstrip()}\n"
     return text
 
 
@@ -271,16 +249,9 @@ def _two_judges(
     for judge, title in (("judge", "The shipped judge"), ("second", "The second judge")):
         lines = []
         for name, found in every.items():
-            figures = " | ".join(
-                f"{_mean_of(found, judge, each):.3f} ({_real_of(found, each, judge):.3f})"
-                for each in names
-            )
-            distance = _mean_of(found, judge, DISTANCE)
-            real = _real_of(found, DISTANCE, judge)
-            lines.append(
-                f"| {name} | {distance:.1f} ({real:.1f}) | {_times_real(found, judge):.2f} "
-                f"| {figures} |"
-            )
+            figures = " | ".join(_beside_real(found, judge, each) for each in names)
+            distance = _beside_real(found, judge, DISTANCE, 1)
+            lines.append(f"| {name} | {distance} | {_times_real(found, judge):.2f} | {figures} |")
         text += (
             f"{title}:\n\n| | distance (real) | times real | {word} (real) | precision (real) "
             "| recall (real) | coverage (real) |\n|---|--:|--:|--:|--:|--:|--:|\n"
@@ -297,6 +268,10 @@ def _digits_of(runs: list[tuple[Job, Found]]) -> dict[str, list[Found]]:
     return dict(sorted(found.items()))
 
 
+def _seconds(runs: list[tuple[Job, Found]]) -> float:
+    return statistics.median(found["seconds"] for _, found in runs)
+
+
 def _listed(names: Sequence[str]) -> str:
     return f"; it does in {', '.join(names)}" if names else ""
 
@@ -305,17 +280,18 @@ def _mean_of(found: Sequence[Found], judge: str, name: str) -> float:
     return statistics.fmean(each[judge][name][0] for each in found)
 
 
-def _real_of(found: Sequence[Found], name: str, judge: str = "judge") -> float:
+def _real_of(found: Sequence[Found], judge: str, name: str) -> float:
     return statistics.fmean(each[judge][name][1] for each in found)
+
+
+def _beside_real(found: Sequence[Found], judge: str, name: str, digits: int = 3) -> str:
+    value, real = _mean_of(found, judge, name), _real_of(found, judge, name)
+    return f"{value:.{digits}f} ({real:.{digits}f})"
 
 
 def _times_real(found: Sequence[Found], judge: str) -> float:
     pairs = [each[judge][DISTANCE] for each in found]
     return statistics.fmean(value / real for value, real in pairs)
-
-
-def _median(values: Iterable[float]) -> float:
-    return statistics.median(values)
 
 
 def _course(found: Found) -> tuple[list[float], list[float]]:
@@ -338,3 +314,14 @@ def _last(found: Found, name: str) -> float:
 
 def _figure(history: Found, name: str) -> Found:
     return next(figure for figure in history["figures"] if figure["name"] == name)
+
+
+# By part, in the order of the page: a title, and what tells of runs that there are.
+SECTIONS: dict[str, tuple[str, Callable[[list[tuple[Job, Found]]], str]]] = {
+    "digit": ("One digit: `digit`", _digit),
+    "all": ("All digits, by their labels: `digits`", _all),
+    "race": ("Quality against seconds", _race),
+    "long": ("Ten times as long", _long),
+    "few": ("500 images of a digit", _few),
+    "stacked": ("StackedMNIST: `stacked-mnist`", _stacked),
+}

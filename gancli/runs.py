@@ -410,7 +410,7 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
     try:
         entries = list(runs_dir.iterdir()) if runs_dir.is_dir() else []
     except OSError as error:
-        raise StorageError(f"cannot read {runs_dir}: {error.strerror or error}") from error
+        raise _unreadable(runs_dir, error) from error
     runs = []
     for run in map(RunDirectory, entries):
         with contextlib.suppress(StorageError):  # somebody else's does not hide one's own
