@@ -24,7 +24,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 DISTANCE = "frechet_distance_judge"
 NOT_MEASURED = "Not measured.\n"
 POSTER_ROWS = 8
-RACE_INKS = (palette.GREEN, palette.GENERATOR, palette.DISCRIMINATOR, palette.ORANGE, palette.MUTED)
+RACE_INKS = (palette.GREEN, palette.GENERATOR, palette.DISCRIMINATOR, palette.ORANGE, palette.SKY)
 
 Found = dict[str, Any]
 
@@ -159,8 +159,9 @@ def _race(runs: list[tuple[Job, Found]]) -> str:
         for (job, found), ink in zip(runs, RACE_INKS, strict=False):
             seconds, values = _course(found)
             axes.plot(seconds, values, "o-", markersize=3, color=ink, label=job.recipe)
-        axes.axhline(_course_real(runs[0][1]), color=palette.REAL, linestyle="--", label="real")
-        axes.set(yscale="log", xlabel="seconds of one core", ylabel="Frechet distance")
+        axes.axhline(_course_real(runs[0][1]), color=palette.MUTED, linestyle="--", label="real")
+        style.scale_log(axes)
+        axes.set(xlabel="seconds of one core", ylabel="Frechet distance")
         axes.legend()
     lines = [
         f"| `{job.recipe}` | {found['steps']:,} | {found['seconds']:.0f} "

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator, NullLocator
 
 from gancli import palette
 from gancli.plots import style
@@ -59,10 +58,7 @@ def draw(run: RunDirectory, target: Path) -> None:
         if _has(log, _NORMS):
             draw_lines(norms, log, _NORMS)
             if min(record[name] for record in log for name in _NORMS) > 0:
-                norms.set_yscale("log")
-                norms.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                norms.yaxis.set_major_formatter("{x:g}")
-                norms.yaxis.set_minor_locator(NullLocator())
+                style.scale_log(norms)
         else:
             _note(norms, "this run's log does not hold gradient norms")
         for axes in (outputs, norms):

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator
 
 from gancli import files, palette
 
@@ -120,6 +121,14 @@ def show_pixels(
     )
     axes.set(xlim=(-across / 2, across / 2), ylim=(down / 2, -down / 2))
     axes.axis("off")
+
+
+def scale_log(axes: Axes) -> None:
+    """Make the vertical scale logarithmic, with plain numbers at 1, 2 and 5."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
 
 
 def explain(figure: Figure, words: str) -> None:
