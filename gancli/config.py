@@ -197,6 +197,9 @@ class TrainingConfig:
         low=1,
         high=1_000_000,
     )
+    simultaneous: bool = _option(
+        False, "both networks learn from the same answers of D; otherwise D learns, then G"
+    )
     unrolled_steps: int = _option(
         0, "updates of D that G looks ahead (unrolled GAN)", low=0, high=20
     )
@@ -546,6 +549,18 @@ def _check_generator_step(config: RunConfig, where: str) -> None:
             f"{where}: training.generator_batch_size does not go with loss.name = 'relativistic', "
             "which sets each fake against a real image; leave it out, or take another loss"
         )
+    if training.simultaneous:
+        for key, differs in (
+            ("d_steps", training.d_steps > 1),
+            ("reuse_fakes", not training.reuse_fakes),
+            ("generator_batch_size", training.generator_batch_size is not None),
+            ("unrolled_steps", training.unrolled_steps > 0),
+        ):
+            if differs:
+                raise ConfigError(
+                    f"{where}: training.simultaneous lets both networks learn from one look of D "
+                    f"at one batch, without training.{key}; set one of the two back"
+                )
     if not training.unrolled_steps:
         return
     if loss.name == "relativistic":

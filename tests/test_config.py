@@ -112,6 +112,8 @@ def tables(draw: st.DrawFn) -> Table:
         del loss["r1"], loss["r2"], loss["gradient_penalty"]
     if loss["name"] == "relativistic":
         training["generator_batch_size"] = None
+    if training["simultaneous"]:
+        training.update(d_steps=1, reuse_fakes=True, generator_batch_size=None, unrolled_steps=0)
     training[draw(st.sampled_from(["epochs", "steps"]))] = None
     if training["epochs"] is None and training["steps"] is None:
         training["steps"] = 1
@@ -226,6 +228,15 @@ def test_a_whole_number_becomes_a_float_where_one_is_meant() -> None:
         (
             {"training.unrolled_steps": 1, "loss.name": "relativistic"},
             "training.unrolled_steps does not go with loss.name = 'relativistic'",
+        ),
+        *(
+            ({"training.simultaneous": True, key: value}, f"one batch, without {key}")
+            for key, value in {
+                "training.d_steps": 2,
+                "training.reuse_fakes": False,
+                "training.generator_batch_size": 8,
+                "training.unrolled_steps": 1,
+            }.items()
         ),
         *(
             ({"training.unrolled_steps": 1, key: value}, f"by the plain loss, without {key}")

@@ -111,7 +111,7 @@ def save_png(
         chunks.add_text(key, value.encode("utf-8", "replace").decode())
     buffer = io.BytesIO()
     printed = {} if dpi is None else {"dpi": (dpi, dpi)}
-    enlarge(image, scale).save(buffer, "PNG", pnginfo=chunks, optimize=True, **printed)
+    enlarge(image, scale).save(buffer, "PNG", pnginfo=chunks, **printed)
     write_bytes(path, buffer.getbuffer())
 
 

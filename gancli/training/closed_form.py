@@ -119,7 +119,12 @@ class Chain:
 
     @torch.no_grad()
     def backward(
-        self, gradient: Tensor, *, frozen: bool = False, told: list[Tensor] | None = None
+        self,
+        gradient: Tensor,
+        *,
+        frozen: bool = False,
+        told: list[Tensor] | None = None,
+        leave_out: int = 0,
     ) -> Tensor:
         """Carry the gradient at what the last call returned back to where it came from.
 
@@ -127,48 +132,62 @@ class Chain:
             gradient: of the loss, as many numbers as that output and in their order.
             frozen: spare the weights; otherwise the gradients at them replace their ``grad``.
             told: gets the gradient at what each weighted layer returned, the last layer's first.
+            leave_out: so many of the first images are not followed past the first weighted layer.
 
         Returns:
-            Of a frozen network the gradient at its input, in its shape.
+            Of a frozen network the gradient at its input, in its shape but for images left out.
         """
         gradient = self._at_end(gradient)
         for layer, values, weight in reversed(self.passed):
             if weight is not None:
                 if told is not None:
                     told.append(gradient)
+                if layer is self.first and leave_out:
+                    gradient = gradient[leave_out:]
                 if not frozen:
                     _learn(layer, gradient, values, weight)
                     layer.bias.grad = _over_pixels(gradient).sum(0).to(self.first.weight.dtype)
                     if layer is self.first:
                         break
-                gradient = _at_input(layer, gradient, values, weight)
+                gradient = _at_input(layer, gradient, values[-len(gradient) :], weight)
             elif isinstance(layer, nn.BatchNorm1d):
                 gradient = _norm_back(layer, gradient, values, self.norms[layer], frozen)
             else:
-                gradient = _through(layer, gradient, values, back=True).to(self.batch.dtype)
+                passed = values[-len(gradient) :]
+                gradient = _through(layer, gradient, passed, back=True).to(self.batch.dtype)
         return gradient.to(self.first.weight.dtype)
 
-    def slopes(self) -> Tensor:
+    def slopes(self, *, leave_out: int = 0) -> Tensor:
         """Return the gradient of each image's logit of the last call at that image.
 
-        It is remembered what the gradient is at every layer, for :meth:`learn`. Of a network of
-        weighted layers and rectifiers alone.
+        It is remembered what the gradient is at every layer, for :meth:`learn`.
+
+        Args:
+            leave_out: so many of the first images are of no interest.
 
         Returns:
-            In the shape of the images.
+            In the shape of the others.
         """
-        self.told = []
-        return self.backward(self.end.new_ones(len(self.end)), frozen=True, told=self.told)
+        self.told, ones = [], self.end.new_ones(len(self.end))
+        return self.backward(ones, frozen=True, told=self.told, leave_out=leave_out)
 
     @torch.no_grad()
-    def learn(self, at_logits: Tensor, at_slopes: Tensor) -> None:
+    def learn(self, at_logits: Tensor, at_slopes: Tensor | None = None) -> None:
         """Replace the weights' ``grad`` by that of what is a function of logits and slopes.
 
         Args:
             at_logits: its gradient at the logits, [n].
-            at_slopes: its gradient at what :meth:`slopes` returned, in that shape.
+            at_slopes: its gradient at what :meth:`slopes` returned, in that shape; None where that
+                has no part in it. With it, of a network of weighted layers and rectifiers alone.
         """
         pulls = at_logits.to(self.batch.dtype)
+        if at_slopes is None:
+            for layer, values, weight in self.passed:
+                if weight is not None:
+                    gradient = self.told.pop()
+                    _learn(layer, _for_each(pulls, gradient) * gradient, values, weight)
+                    self._learn_bias(layer, pulls, gradient)
+            return
         values = _for_each(pulls, self.batch) * self.batch + at_slopes.to(self.batch.dtype)
         for layer, passed, weight in self.passed:
             if weight is None:
@@ -176,12 +195,15 @@ class Chain:
                 continue
             gradient = self.told.pop()
             _learn(layer, gradient, values, weight)
-            layer.bias.grad = (pulls @ _over_pixels(gradient)).to(self.first.weight.dtype)
+            self._learn_bias(layer, pulls, gradient)
             if not self.told:
                 break
             carried = _weighted(layer, values, weight, None)
             bias = layer.bias.to(carried.dtype).view(-1, *(1,) * (carried.ndim - 2))
             values = torch.addcmul(carried, _for_each(pulls, carried), bias)
+
+    def _learn_bias(self, layer: Any, pulls: Tensor, gradient: Tensor) -> None:
+        layer.bias.grad = (pulls @ _over_pixels(gradient)).to(self.first.weight.dtype)
 
     def _at_end(self, gradient: Tensor) -> Tensor:
         """Bring a gradient at what a call returned to the end of the layers."""

@@ -1,4 +1,4 @@
-"""One step of training: the discriminator learns, then the generator."""
+"""One step of training: the discriminator learns, then the generator; or both at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LOOKED_AT = 64
 
 @dataclasses.dataclass(frozen=True)
 class _Batch:
-    """What D looks at in one update of either network.
+    """What D looks at in one update of either network, or of both.
 
     Attributes:
         real: float [n, ...].
@@ -68,19 +68,25 @@ def train_step(
     """
     for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
         _set_learning_rate(optimizer, state.step, progress)
-    reused = config.training.reuse_fakes and not config.training.generator_batch_size
-    for update, (real, labels) in enumerate(batches, 1):
-        # G learns from the last fakes at most; of the others, what gradients need is not kept.
-        with torch.set_grad_enabled(reused and update == len(batches)):
-            fake = _draw_fakes(state, labels, len(real), config)
-        seen = _as_seen(_Batch(real, fake.detach(), labels), state, config, progress)
-        d_figures = _discriminator_step(state, seen, config, progress)
-    if not reused:
-        whole = config.training.generator_batch_size
-        count = whole // state.team.size if whole else len(real)
-        fake = _draw_fakes(state, labels, count, config)
-    seen = _as_seen(_Batch(real, fake, labels), state, config, progress)
-    g_figures = _generator_step(state, seen, config)
+    if config.training.simultaneous:
+        ((real, labels),) = batches
+        fake = _draw_fakes(state, labels, len(real), config)
+        seen = _as_seen(_Batch(real, fake, labels), state, config, progress)
+        d_figures, g_figures = _step_at_once(state, seen, config, progress)
+    else:
+        reused = config.training.reuse_fakes and not config.training.generator_batch_size
+        for update, (real, labels) in enumerate(batches, 1):
+            # G learns from the last fakes at most; of the others, what gradients need is not kept.
+            with torch.set_grad_enabled(reused and update == len(batches)):
+                fake = _draw_fakes(state, labels, len(real), config)
+            seen = _as_seen(_Batch(real, fake.detach(), labels), state, config, progress)
+            d_figures = _discriminator_step(state, seen, config, progress)
+        if not reused:
+            whole = config.training.generator_batch_size
+            count = whole // state.team.size if whole else len(real)
+            fake = _draw_fakes(state, labels, count, config)
+        seen = _as_seen(_Batch(real, fake, labels), state, config, progress)
+        g_figures = _generator_step(state, seen, config)
     if state.average is not None:
         _update_average(state, config.generator.ema_half_life)
     d_loss, d_means, d_norm = d_figures
@@ -177,15 +183,57 @@ def _as_seen(batch: _Batch, state: TrainState, config: RunConfig, progress: floa
     return _Batch(seen(batch.real), seen(batch.fake), batch.labels)
 
 
+def _step_at_once(
+    state: TrainState, batch: _Batch, config: RunConfig, progress: float
+) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]:
+    """Let both networks learn from the same answers of D; return what their steps return."""
+    seen = dataclasses.replace(batch, fake=batch.fake.detach().requires_grad_(state.chains is None))
+    gammas = _gammas(config, progress)
+    logits = _both_logits(state, seen, gammas)
+    game, (real_logits, fake_logits) = LOSSES[config.loss.name], logits
+    loss = game.generator(fake_logits, real_logits)
+    if state.chains is None:
+        (slopes,) = torch.autograd.grad(loss, seen.fake, retain_graph=True)
+        all_slopes = None
+    else:
+        # A logit's slopes at all layers serve the gradients of whatever is a function of it.
+        beside = 0 if any(gammas) else len(batch.real)
+        all_slopes = state.chains.discriminator.slopes(leave_out=beside)
+        of_fakes = all_slopes[-len(batch.fake) :]
+        pulls = generator_slopes(config.loss.name, fake_logits, real_logits)
+        slopes = pulls.view(-1, *(1,) * (of_fakes.ndim - 1)) * of_fakes
+    d_figures = _discriminator_learns(state, seen, logits, all_slopes, config, progress)
+    return d_figures, _generator_learns(state, batch, loss.detach(), slopes)
+
+
 def _discriminator_step(
     state: TrainState, batch: _Batch, config: RunConfig, progress: float
 ) -> tuple[Tensor, Tensor, Tensor]:
+    """Let D learn; return its loss, :func:`_means`, and the norm of its gradient."""
+    logits = _both_logits(state, batch, _gammas(config, progress))
+    slopes = None
+    if state.chains is not None and any(_gammas(config, progress)):
+        slopes = state.chains.discriminator.slopes()
+    return _discriminator_learns(state, batch, logits, slopes, config, progress)
+
+
+def _gammas(config: RunConfig, progress: float) -> tuple[float, float]:
+    """Return the weights of R1 and R2 by now."""
+    fall = cosine(1.0, config.loss.penalty_final, progress)
+    return fall * config.loss.r1, fall * config.loss.r2
+
+
+def _discriminator_learns(
+    state: TrainState,
+    batch: _Batch,
+    logits: Tensor,
+    slopes: Tensor | None,
+    config: RunConfig,
+    progress: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Let D learn from its answers, [2, n], and a chain from their slopes where it was asked."""
     settings, game = config.loss, LOSSES[config.loss.name]
-    fall = cosine(1.0, settings.penalty_final, progress)
-    gammas = fall * settings.r1, fall * settings.r2
-    for images, gamma in zip((batch.real, batch.fake), gammas, strict=True):
-        images.requires_grad_(gamma > 0 and state.chains is None)
-    logits = _both_logits(state, batch)
+    gammas = _gammas(config, progress)
     real_logits, fake_logits = logits
     ends = (settings.real_labels, settings.fake_labels)
     labels = torch.stack([_draw_labels(each, real_logits, state) for each in ends])
@@ -201,26 +249,29 @@ def _discriminator_step(
                 loss = loss + gamma / 2 * squared_gradient(each, images).mean()
         if settings.gradient_penalty:
             loss = loss + settings.gradient_penalty * _penalty_between(state, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        weights = state.discriminator_optimizer.weights
+        loss.backward(inputs=weights)  # type: ignore[no-untyped-call]
     else:
         pulls = discriminator_slopes(settings.name, logits, labels)
-        loss = loss + _learn_by_chain(state.chains.discriminator, pulls, gammas)
+        loss = loss + _learn_by_chain(state.chains.discriminator, pulls, slopes, gammas)
     norm = _descend(loss, state.discriminator_optimizer, state, "discriminator")
     return adversarial, _means(logits.detach(), labels, game.pairs), norm
 
 
 def _learn_by_chain(
-    discriminator: Chain, pulls: Tensor, gammas: tuple[float, float]
+    discriminator: Chain, pulls: Tensor, slopes: Tensor | None, gammas: tuple[float, float]
 ) -> Tensor | float:
     """Give D's weights the gradients of its loss, whose own at the logits [2, n] are the pulls.
 
     Returns:
         What the penalties R1 and R2 add to the loss.
     """
-    if not any(gammas):
+    if slopes is None:
         discriminator.backward(pulls)
         return 0.0
-    slopes = discriminator.slopes()
+    if not any(gammas):
+        discriminator.learn(pulls.flatten())
+        return 0.0
     penalty = slopes.new_zeros(())
     for each, gamma in zip(slopes.chunk(2), gammas, strict=True):
         penalty = penalty + gamma / 2 * each.square().sum() / len(each)
@@ -258,13 +309,20 @@ def _generator_step(
     state: TrainState, batch: _Batch, config: RunConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Let G learn; return its loss, the norm of its gradient, and the gradient at the fakes."""
-    state.generator_optimizer.forget_gradients()
-    chains = state.chains
-    slopes_of = _slopes_by_autograd if chains is None else _slopes_by_chain
+    slopes_of = _slopes_by_autograd if state.chains is None else _slopes_by_chain
     loss, slopes = slopes_of(state, batch, config)
     # What D remembered is free by now, and after steps ahead that is more than all of G's.
     if config.training.unrolled_steps:
         memory.give_back()
+    return _generator_learns(state, batch, loss, slopes)
+
+
+def _generator_learns(
+    state: TrainState, batch: _Batch, loss: Tensor, slopes: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Let G learn from the gradient of its loss at the fakes."""
+    chains = state.chains
+    state.generator_optimizer.forget_gradients()
     if chains is None or chains.generator is None:
         # To hand backward the slopes themselves would take a second, for torch's compiler.
         (batch.fake * slopes).sum().backward()  # type: ignore[no-untyped-call]
@@ -339,9 +397,12 @@ def _smoothed(loss: LossConfig) -> bool:
     return loss.real_labels != (1.0, 1.0) or loss.fake_labels != (0.0, 0.0)
 
 
-def _both_logits(state: TrainState, batch: _Batch) -> Tensor:
+def _both_logits(state: TrainState, batch: _Batch, gammas: tuple[float, float]) -> Tensor:
     """Return the logits of real and fake images, [2, n], by one pass where images do not mix."""
     real, fake, labels = batch.real, batch.fake, batch.labels
+    for images, gamma in zip((real, fake), gammas, strict=True):
+        if gamma and state.chains is None:
+            images.requires_grad_()
     discriminator = state.discriminator
     if discriminator.mixes_images:
         return torch.stack([discriminator(real, labels), discriminator(fake, labels)])

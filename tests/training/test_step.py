@@ -76,6 +76,7 @@ def train_by_the_book(
         return images + spread * torch.randn(images.shape, generator=random) if spread else images
 
     latents, whole, start = draw_latents(8, config.latent, random), real, weights(generator)
+    seen_by = random.get_state()
     fake = generator(latents, labels).detach()
     real, fake = noisy(whole), noisy(fake)
     real_logits, fake_logits = discriminator(real, labels), discriminator(fake, labels)
@@ -87,14 +88,20 @@ def train_by_the_book(
         fraction = torch.rand(8, 1, 1, 1, generator=random)
         between = fraction * real + (1 - fraction) * fake
         loss = loss + settings.gradient_penalty * (slopes(between) - 1).square().mean()
-    d_norm = descend(loss, discriminator, cosine(0.5, 0.5, progress))
+    at_once = config.training.simultaneous
+    if not at_once:
+        d_norm = descend(loss, discriminator, cosine(0.5, 0.5, progress))
     if not config.training.reuse_fakes:
         latents = draw_latents(8, config.latent, random)
     drawn = generator(latents, labels)
+    if at_once:  # what D saw, and as it was
+        random.set_state(seen_by)
     real, fake = noisy(whole), noisy(drawn)
     g_loss = game.generator(discriminator(fake, labels), discriminator(real, labels))
     (told,) = torch.autograd.grad(g_loss, fake, retain_graph=True)
     g_norm = descend(g_loss, generator, 0.25)
+    if at_once:
+        d_norm = descend(loss, discriminator, cosine(0.5, 0.5, progress))
     right_real, right_fake = real_logits > 0, fake_logits < 0
     if config.loss.name == "relativistic":  # each pair is judged as one
         right_real = right_fake = real_logits - fake_logits > 0
@@ -153,6 +160,10 @@ def at_the_ends(images: Tensor) -> float:
         {"discriminator.shift": 0.25},
         {"discriminator.shift": 0.13, "loss.r1": 0.7, "discriminator.input_noise": 0.5},
         {"latent.law": "uniform"},
+        *({"training.simultaneous": True, "loss.name": name} for name in LOSSES),
+        {"training.simultaneous": True, "loss.r1": 0.7, "loss.r2": 0.3},
+        {"training.simultaneous": True, "discriminator.shift": 0.25, "loss.r2": 0.3},
+        {"training.simultaneous": True, "discriminator.input_noise": 0.5},
     ],
     ids=str,
 )
