@@ -555,6 +555,9 @@ def judge(
             f"--network '{network}' is not one of {', '.join(CLASSIFIERS)}"
             f"{did_you_mean(network, CLASSIFIERS)}"
         )
+    for key in settings or {}:
+        if not key.startswith("data."):
+            raise ConfigError(f"--set {key}: a judge is told of its data alone; leave it out")
     wanted = describe(data=data, settings=settings).data
     from gancli import judging  # noqa: PLC0415 - imports torch
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from gancli import data, files
 from gancli.config import DataConfig
 from gancli.data import DataSplits, ImageSet
-from gancli.errors import ConfigError, DataError, memory_advice
+from gancli.errors import ConfigError, DataError, StorageError, memory_advice
 from gancli.metrics import classifier, judge
 from gancli.metrics.classifier import Curve
 
@@ -122,7 +122,7 @@ def train(
     _check_labels(splits, wanted.source, parts)
     keeps = network == "cnn" and folds is None
     path = (out or judge.trained_path(splits.train)) if keeps else None
-    if path is not None:
+    if path is not None and out is None:
         files.make_folder(path.parent)  # before the work, for it may be refused
     started = time.monotonic()
     curves, official = [], []
@@ -174,6 +174,8 @@ def _check_ranges(
         raise ConfigError("--out is for the judge that --network cnn trains without --folds")
     if out is not None and out.is_dir():
         raise ConfigError(f"--out {out} is a folder; give the name of a file in it")
+    if out is not None and not out.parent.is_dir():
+        raise StorageError(f"cannot write {out}: its folder does not exist; create it first")
 
 
 def _check_labels(splits: DataSplits, source: str, parts: int) -> None:

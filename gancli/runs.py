@@ -486,8 +486,9 @@ def check_identity(run: RunDirectory, wanted: RunConfig) -> None:
             for key, (old, new) in differing.items()
         )
         raise ConflictError(
-            f"{run.path} exists with another config: {listed}. Give this run a --name of its own, "
-            "or --force to start the old one afresh"
+            f"{run.path} exists with another config: {listed}. Leave the change out to go on with "
+            "it, give a new run a --name of its own (without --resume), or --force to start this "
+            "one afresh"
         )
 
 

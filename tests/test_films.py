@@ -159,7 +159,9 @@ def test_beside_a_run_that_is_told_classes_tiles_stand_in_rows_of_as_many(
     assert evolution._small_grid([digit_run, digit_run]) == (4, 4)
     tiles = np.random.default_rng(0).integers(50, 256, (16, 1, 8, 8), np.uint8)
     frame = make_grid(tiles, 8)
-    for grid, kept in (((4, 10), [*range(16)]), ((1, 12), [*range(12)])):  # 8 columns are too few
+    # 8 columns, or two rows, are too few
+    asked = (((4, 10), [*range(16)]), ((1, 12), [*range(12)]), ((3, 4), [*range(12)]))
+    for grid, kept in asked:
         part = evolution._part(digit_run, grid)
         assert part is not None
         assert (np.asarray(part(frame)) == np.asarray(make_grid(tiles[kept], grid[1]))).all()
@@ -293,6 +295,8 @@ def order_of(path: Path, greys: tuple[int, ...]) -> list[int]:
         ({"kind": "walk", "losses": True}, "--losses is for the frames of a training"),
         ({"kind": "walk", "smooth": 2}, "--smooth is for the frames of a training"),
         ({"seeds": [1, 2]}, "--seeds is for --walk"),
+        ({"weights": "best"}, "--weights is for --walk"),
+        ({"grid": (40, 1)}, "--grid 40x1 asks for more than the"),
         ({"kind": "walk", "seeds": [1]}, "through 2 to 1,000 seeds"),
         ({"kind": "walk", "seeds": [1, 2], "grid": (2, 2)}, "--grid: a walk with --seeds"),
         ({"kind": "walk", "grid": (0, 2)}, "--grid 0x2 is out of range"),

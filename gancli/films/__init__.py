@@ -114,7 +114,7 @@ def make(
         MissingPartError: ffmpeg is missing.
     """
     look = look or Look(kind)
-    _check(runs, kind, fps, seconds, losses, smooth, seeds, poster, grid)
+    _check(runs, kind, fps, seconds, losses, smooth, seeds, poster, grid, weights)
     usual = KINDS[kind]
     hold = usual.hold_seconds if hold_seconds is None else hold_seconds
     rate = usual.fps if fps is None else fps
@@ -185,6 +185,7 @@ def _check(
     seeds: Sequence[int] | None,
     poster: Path | None,
     grid: Size | None,
+    weights: str,
 ) -> None:
     drawn = KINDS[kind].drawn
     if not 1 <= len(runs) <= MOST_RUNS:
@@ -198,8 +199,9 @@ def _check(
     if drawn and (losses or smooth):
         option = "--losses" if losses else "--smooth"
         raise ConfigError(f"{option} is for the frames of a training; leave it out with --{kind}")
-    if seeds is not None and not drawn:
-        raise ConfigError("--seeds is for --walk, --truncation and --morph; leave it out")
+    if not drawn and (seeds is not None or weights != "last"):
+        option = "--weights" if seeds is None else "--seeds"
+        raise ConfigError(f"{option} is for --walk, --truncation and --morph; leave it out")
     if poster is not None:
         if poster.suffix.lower() != ".png":
             raise ConfigError(f"--poster {poster}: posters are written as .png")

@@ -71,13 +71,12 @@ def scenes(
 
     Raises:
         CheckpointError: a log is damaged, or has no line to draw losses from.
-        ConfigError: a grid of points.
+        ConfigError: a grid of points, or one that asks for more images than frames hold.
         DataError: a first frame is damaged.
     """
     if grid is not None:
         for run in runs:
-            if run.read_config().data.is_points:
-                raise ConfigError(f"--grid is of images, and {run.name} draws points; leave it out")
+            _check_grid(run, grid)
     shown_grid = grid or (_small_grid(runs) if len(runs) > 1 else None)
     return [
         scene_of(
@@ -88,6 +87,20 @@ def scenes(
         )
         for run, frames in zip(runs, shown, strict=True)
     ]
+
+
+def _check_grid(run: RunDirectory, grid: Size) -> None:
+    config, (rows, columns) = run.read_config(), grid
+    if config.data.is_points:
+        raise ConfigError(f"--grid is of images, and {run.name} draws points; leave it out")
+    high, wide = config.record.frame_rows, int(config.record.frame_columns)
+    told = config.data.conditional is True
+    if rows * columns > high * wide or (told and (rows > high or columns > wide)):
+        raise ConfigError(
+            f"--grid {rows}x{columns} asks for more than the {high}x{wide} images of the frames "
+            f"of {run.name}; ask for less, or train it with --set record.frame_rows={rows} "
+            f"--set record.frame_columns={columns}"
+        )
 
 
 def _small_grid(runs: Sequence[RunDirectory]) -> Size:
@@ -101,8 +114,8 @@ def _small_grid(runs: Sequence[RunDirectory]) -> Size:
 def _part(run: RunDirectory, grid: Size) -> Callable[[Image.Image], Image.Image] | None:
     """Return what shows so many rows and columns of a frame; None where all of it is shown.
 
-    They are those in its upper left corner. Where it has fewer columns, and what stands in one
-    has nothing in common, its first tiles go into rows of that length, as in the panels beside.
+    They are those in its upper left corner. Where it has fewer rows or columns, and what stands in
+    one has nothing in common, its first tiles go into rows of that length, as in the panels beside.
     """
     config = run.read_config()
     data, record = config.data, config.record
@@ -126,7 +139,8 @@ def _part(run: RunDirectory, grid: Size) -> Callable[[Image.Image], Image.Image]
             sheet.paste(tile, few.corner(index))
         return sheet
 
-    return corner if has >= columns or data.conditional is True else retiled
+    inside = has >= columns and record.frame_rows >= rows
+    return corner if inside or data.conditional is True else retiled
 
 
 def _captions(

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gancli.data import DataSplits, ImageSet
-from gancli.errors import DataError
+from gancli.errors import ConfigError, DataError
 from gancli.metrics.balance import class_shares, entropies, inception_scores, kl_divergence
 from gancli.metrics.frechet import Gaussian, frechet_distance
 from gancli.metrics.intervals import (
@@ -290,7 +290,8 @@ def score(
         on_progress: called after every chunk with the images drawn and the images in all.
 
     Raises:
-        DataError: nothing was held out, the class is unknown, or ``samples`` is too small.
+        ConfigError: ``samples`` is too small.
+        DataError: nothing was held out, or the class is unknown.
         CheckpointError: the judge's weights are damaged.
     """
     train, real, reference = real_images(splits, digit)
@@ -304,7 +305,7 @@ def score(
     if extent == "course":
         samples = count
     if samples < count:
-        raise DataError(
+        raise ConfigError(
             f"{samples:,} samples are too few to compare with {count:,} real images; "
             f"take {count:,} or more"
         )

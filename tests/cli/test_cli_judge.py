@@ -169,6 +169,10 @@ def test_what_cannot_be_judged_is_refused_in_one_sentence(
     assert "--out" in refused(2, "judge", "--out", "x.safetensors")
     assert "is a folder" in refused(2, "judge", "--network", "cnn", "--out", tmp_path)
     assert "data.channels" in refused(2, "judge", "--set", "data.channels=2")
+    assert "--set training.seed" in refused(2, "judge", "--set", "training.seed=3")
+    where = ["--out", "nowhere/x.safetensors"]
+    assert "does not exist" in refused(7, "judge", "--network", "cnn", *where)
+    assert not Path("nowhere").exists()
     Path("file").write_text("")
     where = ["--out", "file/x.safetensors"]
     assert "cannot write" in refused(7, "judge", "--data", lab.classes, "--network", "cnn", *where)

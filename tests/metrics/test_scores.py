@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gancli import data
-from gancli.errors import DataError
+from gancli.errors import ConfigError, DataError
 from gancli.metrics import Draw, Figure, Judged, ScoreCard, judge_sha256, score, scores
 from gancli.metrics.scores import CLOSEST_PAIRS, SEEDS_A_CARD
 
@@ -343,7 +343,7 @@ def test_nothing_held_out_is_an_error(
 def test_too_few_samples_name_the_number_needed(
     small: data.DataSplits, others: data.ImageSet
 ) -> None:
-    with pytest.raises(DataError, match=r"999 samples are too few.* take 1,000 or more"):
+    with pytest.raises(ConfigError, match=r"999 samples are too few.* take 1,000 or more"):
         score(real_as_fake(others), small, digit=None, samples=999)
 
 
