@@ -270,7 +270,7 @@ def _digits_of(runs: list[tuple[Job, Found]]) -> dict[str, list[Found]]:
 
 
 def _seconds(runs: list[tuple[Job, Found]]) -> float:
-    return statistics.median(found["seconds"] for _, found in runs)
+    return statistics.median(float(found["seconds"]) for _, found in runs)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -14,8 +14,10 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
+from report_page import machine
 
 from gancli import films
 from gancli.pictures.frames import frame_path, list_frames
@@ -45,7 +47,7 @@ def main() -> None:
     asked = parser.parse_args()
     run = RunDirectory(asked.run)
     conditional = run.read_config().data.conditional is True
-    print(f"{run.name}, torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    print(f"{run.name}, {machine()}, {torch.get_num_threads()} threads\n")
     print("| film | frames | pixels | " + " | ".join(s or "PNGs" for s in SUFFIXES) + " |")
     print("|---" * (3 + len(SUFFIXES)) + "|")
     for count in asked.frames:
@@ -53,7 +55,7 @@ def main() -> None:
             folder = Path(name)
             copy = lengthened(run, count, folder)
             seconds = {"seconds": count / 20}
-            kinds = {
+            kinds: dict[str, tuple[list[RunDirectory], str, dict[str, Any]]] = {
                 "evolution": ([copy], "evolution", {}),
                 "evolution, losses": ([copy], "evolution", {"losses": True}),
                 "evolution, four to a frame": ([copy], "evolution", {"smooth": 3}),

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import torch
+from report_page import machine
 
 from gancli import report
 from gancli.runs import RunDirectory
@@ -35,7 +36,9 @@ def main() -> None:
     command = chromium.find()
     if command is None:
         sys.exit("no Chromium is installed")
-    print(f"{'report':32} {'MB':>6} {'written in':>10}  {'loaded in, at 390 and 1280 pixels':>34}")
+    print(f"{machine()}; medians of {asked.n} loads\n")
+    print("| report | MB | written in | loaded in, at 390 pixels | at 1280 |")
+    print("|---|--:|--:|--:|--:|")
     together = [runs[: report.MOST_RUNS]] if len(runs) > 1 else []
     with tempfile.TemporaryDirectory() as folder, chromium.tab(command) as tab:
         for chosen in [*([run] for run in runs), *together]:
@@ -47,8 +50,8 @@ def main() -> None:
                 for width in WIDTHS
             ]
             name = chosen[0].name if len(chosen) == 1 else f"{len(chosen)} side by side"
-            shown = " and ".join(f"{1000 * seconds:.0f} ms" for seconds in loads)
-            print(f"{name:32} {made.bytes / 1e6:6.2f} {took:8.2f} s  {shown:>34}")
+            shown = " | ".join(f"{1000 * seconds:.0f} ms" for seconds in loads)
+            print(f"| {name} | {made.bytes / 1e6:.2f} | {took:.2f} s | {shown} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ busy, in turn. Aimed at is 45 % of the free machine's images a second.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def main() -> None:
     wanted = parser.parse_args()
     for recipe in (name for name in RECIPES if name.startswith(wanted.only)):
         sides: dict[str, Callable[[], tuple[float, int]]] = {
-            side: lambda taken=taken, recipe=recipe: speed(recipe, wanted.seconds, taken)
+            side: functools.partial(speed, recipe, wanted.seconds, taken)
             for side, taken in (("free", False), ("taken", True))
         }
         found = in_turn(sides, wanted.windows, wanted.foreign)

@@ -133,7 +133,7 @@ def table(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
             continue
 
         def middle(key: str, rows: list[dict[str, Any]] = rows) -> float:
-            return statistics.median(row[key][0] for row in rows)
+            return statistics.median(float(row[key][0]) for row in rows)
 
         distances = sorted(row[FIGURES[0]][0] for row in rows)
         real = statistics.median(row[FIGURES[0]][1] for row in rows)
