@@ -28,6 +28,7 @@ from gancli.errors import ConfigError, DataError, StorageError, memory_advice
 from gancli.metrics.memorisation import nearest_pixels
 from gancli.pictures.blocks import DARK, LIGHT, Block, draw_blocks, natural_width, pair
 from gancli.pictures.film import MAX_SIDE
+from gancli.pictures.frames import spell_epoch
 from gancli.pictures.grid import BACKGROUND, Images, default_columns, make_grid, save_png
 from gancli.pictures.layout import Size
 from gancli.pictures.sheet import draw_sheet
@@ -307,7 +308,7 @@ def _scale(look: Look, width: int) -> int | None:
 def _heading(wanted: Wanted) -> str:
     words = [wanted.trained.name]
     if wanted.real is None:
-        words.append(f"epoch {round(wanted.trained.epoch, 3):g}")
+        words.append(f"epoch {spell_epoch(wanted.trained.epoch)}")
     if wanted.truncation != 1:
         words.append(f"truncation {wanted.truncation:g}")
     return " · ".join(words)

@@ -13,7 +13,7 @@ from PIL import Image
 from gancli.errors import CheckpointError, ConfigError
 from gancli.palette import DARK_GENERATOR, DISCRIMINATOR
 from gancli.pictures.film import Scene, scene_of
-from gancli.pictures.frames import Frame, list_frames
+from gancli.pictures.frames import Frame, list_frames, spell_epoch
 from gancli.pictures.grid import BACKGROUND, TILE_GAP
 from gancli.pictures.layout import Size, Table
 from gancli.pictures.strip import Curve, Strip
@@ -153,7 +153,7 @@ def _captions(
     captions, before = [], -1.0
     for frame in frames:
         words = [run.name] if alone else []
-        words.append(f"epoch {frame.epoch:g}")
+        words.append(f"epoch {spell_epoch(frame.epoch)}")
         logged = bisect.bisect_right(log_epochs, frame.epoch + _ROUNDING)
         if logged and not losses:
             record = log[logged - 1]
@@ -172,7 +172,7 @@ def _score_words(record: dict[str, Any], since: float, epoch: float) -> str:
     value = record["score"]
     words = f"score {value:,.0f}" if value >= 100 else f"score {value:.3g}"
     fresh = since < record["epoch"] <= epoch + _ROUNDING
-    return words if fresh else f"{words} (epoch {round(record['epoch'], 3):g})"
+    return words if fresh else f"{words} (epoch {spell_epoch(record['epoch'])})"
 
 
 def _strip(run: RunDirectory, frames: Sequence[Frame]) -> Strip:

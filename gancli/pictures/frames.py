@@ -35,6 +35,11 @@ class Gap:
     missing: int
 
 
+def spell_epoch(epoch: float) -> str:
+    """Spell an epoch for people: a training of 3,000 steps ends at 30.93, not at 30.928."""
+    return f"{round(epoch, 2 if epoch >= 1 else 3):,}".removesuffix(".0")
+
+
 def frame_path(folder: Path, epoch: float) -> Path:
     """Return where the frame of an epoch belongs: ``epoch-00007.png``, ``epoch-00007.250.png``.
 

@@ -23,7 +23,7 @@ from gancli.data import catalogue
 from gancli.errors import CheckpointError, DataError, memory_advice
 from gancli.metrics.memorisation import nearest_pixels
 from gancli.pictures.frames import Frame as FrameFile
-from gancli.pictures.frames import list_frames, read_frame
+from gancli.pictures.frames import list_frames, read_frame, spell_epoch
 from gancli.pictures.grid import Images, make_grid, open_png, read_metadata, split_grid
 from gancli.pictures.sheet import draw_sheet
 from gancli.report import charts, networks
@@ -241,7 +241,7 @@ def _frame_words(epoch: float, log: Sequence[Record]) -> str:
     """Return epoch and the losses logged last before it."""
     # File names hold epochs in thousandths.
     position = bisect.bisect_right([record["epoch"] for record in log], epoch + 5e-4)
-    words = f"epoch {epoch:,g}"
+    words = f"epoch {spell_epoch(epoch)}"
     if position:
         record = log[position - 1]
         words += f" · loss of G {spell(record['g_loss'])} · of D {spell(record['d_loss'])}"

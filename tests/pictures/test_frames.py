@@ -17,6 +17,7 @@ from gancli.pictures.frames import (
     list_frames,
     missing_epochs,
     read_frame,
+    spell_epoch,
 )
 
 
@@ -42,6 +43,14 @@ def png(picture: Image.Image) -> bytes:
 )
 def test_names(epoch: float, name: str) -> None:
     assert frame_path(Path("f"), epoch) == Path("f") / name
+
+
+@pytest.mark.parametrize(
+    ("epoch", "words"),
+    [(0, "0"), (0.125, "0.125"), (2.0, "2"), (30.9278, "30.93"), (12345.5, "12,345.5")],
+)
+def test_epochs_are_spelled_as_finely_as_people_care(epoch: float, words: str) -> None:
+    assert spell_epoch(epoch) == words
 
 
 @pytest.mark.parametrize("epoch", [-1, float("nan"), float("inf")])
