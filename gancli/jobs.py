@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gancli import ranks, runs
+from gancli import memory, ranks, runs
 from gancli.config import RunConfig, differences, from_table
 from gancli.cores import keep_to, usable_cores
 from gancli.errors import ConfigError, GancliError, Interrupted, UnhealthyError
@@ -277,6 +277,7 @@ class _Worker:
 
 def _work(pipe: Connection, core: int | None) -> None:
     """Train the jobs that come through a pipe until it closes or a signal comes between them."""
+    memory.collect_rarely()
     if core is not None:
         keep_to(core)
     if os.name == "posix":

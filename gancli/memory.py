@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import sys
 
 # Of glibc's malloc.h, where mallopt(3) explains them.
@@ -23,6 +24,15 @@ def keep_freed() -> None:
     if (peak_bytes() or 0) < _ROOMY_BYTES:
         _ask_c_library("mallopt", _M_MMAP_MAX, 0)
         _ask_c_library("mallopt", _M_TRIM_THRESHOLD, _MOST)
+
+
+def collect_rarely() -> None:
+    """Look for garbage in cycles less often than Python does, as of now.
+
+    While the thousands of modules of torch load there is none, and a tenth of that time goes into
+    looking.
+    """
+    gc.set_threshold(10_000)
 
 
 def give_back() -> None:

@@ -67,3 +67,19 @@ def test_systems_without_these_functions_are_left_alone(monkeypatch: pytest.Monk
     memory.give_back()
     monkeypatch.undo()
     memory._ask_c_library("no_such_function_anywhere", 1)
+
+
+def test_commands_look_for_garbage_less_often_than_python_does() -> None:
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import gc, sys; sys.argv = ['gancli', '--version']\n"
+            "import os; os._exit = lambda code: print(gc.get_threshold()[0])\n"
+            "from gancli.cli import program; program()",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.splitlines()[-1] == "10000"

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import typer
 
+from gancli import memory
 from gancli.cli.output import Output, hush_stdout
 from gancli.errors import GancliError, Interrupted
 from gancli.files import storage_error
@@ -21,6 +22,7 @@ from gancli.stopping import asked_to_leave, leave_on_signals
 
 def program() -> NoReturn:
     """Run :func:`main` as a process of its own, without the second that torch takes to unload."""
+    memory.collect_rarely()
     try:
         main()
     except SystemExit as end:

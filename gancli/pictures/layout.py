@@ -15,11 +15,11 @@ from __future__ import annotations
 import base64
 import dataclasses
 import functools
+import html
 import io
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from xml.sax.saxutils import escape
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -242,10 +242,11 @@ class Sheet:
             about: what the picture says about itself.
         """
         width, height = self.size
+        told = ", ".join(f"{key}: {word}" for key, word in about.items())
         lines = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
             f'viewBox="0 0 {width} {height}">',
-            f"<desc>{escape(', '.join(f'{key}: {word}' for key, word in about.items()))}</desc>",
+            f"<desc>{html.escape(told, quote=False)}</desc>",
             f'<rect width="100%" height="100%" fill="{self.paper}"/>',
         ]
         for picture, (x, y), scale in self._tiles:
@@ -258,10 +259,11 @@ class Sheet:
             )
         for words in self._words:
             (x, y), size = words.place, round(words.font.size)
+            said = html.escape(words.text, quote=False)
             lines.append(
                 f'<text x="{x}" y="{y}" fill="{words.ink}" font-size="{size}" '
                 'font-family="Aileron, Helvetica, Arial, sans-serif" dominant-baseline="central" '
-                f'text-anchor="{_ALIGNED[words.anchor[0]]}">{escape(words.text)}</text>'
+                f'text-anchor="{_ALIGNED[words.anchor[0]]}">{said}</text>'
             )
         return "\n".join([*lines, "</svg>\n"])
 
