@@ -119,12 +119,7 @@ class Chain:
 
     @torch.no_grad()
     def backward(
-        self,
-        gradient: Tensor,
-        *,
-        frozen: bool = False,
-        told: list[Tensor] | None = None,
-        leave_out: int = 0,
+        self, gradient: Tensor, *, frozen: bool = False, told: list[Tensor] | None = None
     ) -> Tensor:
         """Carry the gradient at what the last call returned back to where it came from.
 
@@ -132,78 +127,61 @@ class Chain:
             gradient: of the loss, as many numbers as that output and in their order.
             frozen: spare the weights; otherwise the gradients at them replace their ``grad``.
             told: gets the gradient at what each weighted layer returned, the last layer's first.
-            leave_out: so many of the first images are not followed past the first weighted layer.
 
         Returns:
-            Of a frozen network the gradient at its input, in its shape but for images left out.
+            Of a frozen network the gradient at its input, in its shape.
         """
         gradient = self._at_end(gradient)
         for layer, values, weight in reversed(self.passed):
             if weight is not None:
                 if told is not None:
                     told.append(gradient)
-                if layer is self.first and leave_out:
-                    gradient = gradient[leave_out:]
                 if not frozen:
                     _learn(layer, gradient, values, weight)
                     layer.bias.grad = _over_pixels(gradient).sum(0).to(self.first.weight.dtype)
                     if layer is self.first:
                         break
-                gradient = _at_input(layer, gradient, values[-len(gradient) :], weight)
+                gradient = _at_input(layer, gradient, values, weight)
             elif isinstance(layer, nn.BatchNorm1d):
                 gradient = _norm_back(layer, gradient, values, self.norms[layer], frozen)
             else:
-                passed = values[-len(gradient) :]
-                gradient = _through(layer, gradient, passed, back=True).to(self.batch.dtype)
+                gradient = _through(layer, gradient, values, back=True).to(self.batch.dtype)
         return gradient.to(self.first.weight.dtype)
 
-    def slopes(self, *, leave_out: int = 0) -> Tensor:
+    def slopes(self) -> Tensor:
         """Return the gradient of each image's logit of the last call at that image.
 
-        It is remembered what the gradient is at every layer, for :meth:`learn`.
-
-        Args:
-            leave_out: so many of the first images are of no interest.
+        It is remembered what the gradient is at every layer, for :meth:`learn`, which is of
+        networks of weighted layers and rectifiers alone.
 
         Returns:
-            In the shape of the others.
+            In the shape of the images.
         """
-        self.told, ones = [], self.end.new_ones(len(self.end))
-        return self.backward(ones, frozen=True, told=self.told, leave_out=leave_out)
+        self.told = []
+        return self.backward(self.end.new_ones(len(self.end)), frozen=True, told=self.told)
 
     @torch.no_grad()
-    def learn(self, at_logits: Tensor, at_slopes: Tensor | None = None) -> None:
+    def learn(self, at_logits: Tensor, at_slopes: Tensor) -> None:
         """Replace the weights' ``grad`` by that of what is a function of logits and slopes.
 
         Args:
             at_logits: its gradient at the logits, [n].
-            at_slopes: its gradient at what :meth:`slopes` returned, in that shape; None where that
-                has no part in it. With it, of a network of weighted layers and rectifiers alone.
+            at_slopes: its gradient at what :meth:`slopes` returned, in that shape.
         """
         pulls = at_logits.to(self.batch.dtype)
-        if at_slopes is None:
-            for layer, values, weight in self.passed:
-                if weight is not None:
-                    gradient = self.told.pop()
-                    _learn(layer, _for_each(pulls, gradient) * gradient, values, weight)
-                    self._learn_bias(layer, pulls, gradient)
-            return
-        values = _for_each(pulls, self.batch) * self.batch + at_slopes.to(self.batch.dtype)
+        values = for_each(pulls, self.batch) * self.batch + at_slopes.to(self.batch.dtype)
         for layer, passed, weight in self.passed:
             if weight is None:
                 values = _through(layer, values, passed)
                 continue
             gradient = self.told.pop()
             _learn(layer, gradient, values, weight)
-            self._learn_bias(layer, pulls, gradient)
+            layer.bias.grad = (pulls @ _over_pixels(gradient)).to(self.first.weight.dtype)
             if not self.told:
                 break
             carried = _weighted(layer, values, weight, None)
             bias = layer.bias.to(carried.dtype).view(-1, *(1,) * (carried.ndim - 2))
-            values = torch.addcmul(carried, _for_each(pulls, carried), bias)
-
-    def _learn_bias(self, layer: Any, pulls: Tensor, gradient: Tensor) -> None:
-        layer.bias.grad = (pulls @ _over_pixels(gradient)).to(self.first.weight.dtype)
+            values = torch.addcmul(carried, for_each(pulls, carried), bias)
 
     def _at_end(self, gradient: Tensor) -> Tensor:
         """Bring a gradient at what a call returned to the end of the layers."""
@@ -381,7 +359,7 @@ def _over_pixels(gradient: Tensor) -> Tensor:
     return gradient if gradient.ndim == 2 else gradient.sum((2, 3))
 
 
-def _for_each(numbers: Tensor, batch: Tensor) -> Tensor:
+def for_each(numbers: Tensor, batch: Tensor) -> Tensor:
     """Return a number an image, [n], so that it multiplies a batch."""
     return numbers.view(-1, *(1,) * (batch.ndim - 1))
 

@@ -18,7 +18,7 @@ from gancli.latents import draw_latents
 from gancli.losses import LOSSES, cross_entropy, gradient_penalty, squared_gradient
 from gancli.networks import Discriminator
 from gancli.training.augment import shifted
-from gancli.training.closed_form import Chain, discriminator_slopes, generator_slopes
+from gancli.training.closed_form import Chain, discriminator_slopes, for_each, generator_slopes
 from gancli.training.optimizers import Optimizer
 from gancli.training.state import TrainState
 
@@ -191,18 +191,15 @@ def _step_at_once(
     gammas = _gammas(config, progress)
     logits = _both_logits(state, seen, gammas)
     game, (real_logits, fake_logits) = LOSSES[config.loss.name], logits
-    loss = game.generator(fake_logits, real_logits)
+    loss, at_images = game.generator(fake_logits, real_logits), None
     if state.chains is None:
         (slopes,) = torch.autograd.grad(loss, seen.fake, retain_graph=True)
-        all_slopes = None
     else:
-        # A logit's slopes at all layers serve the gradients of whatever is a function of it.
-        beside = 0 if any(gammas) else len(batch.real)
-        all_slopes = state.chains.discriminator.slopes(leave_out=beside)
-        of_fakes = all_slopes[-len(batch.fake) :]
+        # A logit's slopes serve the gradients of whatever is a function of it.
+        at_images = state.chains.discriminator.slopes()
         pulls = generator_slopes(config.loss.name, fake_logits, real_logits)
-        slopes = pulls.view(-1, *(1,) * (of_fakes.ndim - 1)) * of_fakes
-    d_figures = _discriminator_learns(state, seen, logits, all_slopes, config, progress)
+        slopes = for_each(pulls, seen.fake) * at_images[-len(pulls) :]
+    d_figures = _discriminator_learns(state, seen, logits, config, gammas, at_images)
     return d_figures, _generator_learns(state, batch, loss.detach(), slopes)
 
 
@@ -210,11 +207,9 @@ def _discriminator_step(
     state: TrainState, batch: _Batch, config: RunConfig, progress: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Let D learn; return its loss, :func:`_means`, and the norm of its gradient."""
-    logits = _both_logits(state, batch, _gammas(config, progress))
-    slopes = None
-    if state.chains is not None and any(_gammas(config, progress)):
-        slopes = state.chains.discriminator.slopes()
-    return _discriminator_learns(state, batch, logits, slopes, config, progress)
+    gammas = _gammas(config, progress)
+    logits = _both_logits(state, batch, gammas)
+    return _discriminator_learns(state, batch, logits, config, gammas)
 
 
 def _gammas(config: RunConfig, progress: float) -> tuple[float, float]:
@@ -227,13 +222,12 @@ def _discriminator_learns(
     state: TrainState,
     batch: _Batch,
     logits: Tensor,
-    slopes: Tensor | None,
     config: RunConfig,
-    progress: float,
+    gammas: tuple[float, float],
+    slopes: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Let D learn from its answers, [2, n], and a chain from their slopes where it was asked."""
+    """Let D learn from its answers, [2, n]; a chain may know their slopes at the images already."""
     settings, game = config.loss, LOSSES[config.loss.name]
-    gammas = _gammas(config, progress)
     real_logits, fake_logits = logits
     ends = (settings.real_labels, settings.fake_labels)
     labels = torch.stack([_draw_labels(each, real_logits, state) for each in ends])
@@ -253,25 +247,24 @@ def _discriminator_learns(
         loss.backward(inputs=weights)  # type: ignore[no-untyped-call]
     else:
         pulls = discriminator_slopes(settings.name, logits, labels)
-        loss = loss + _learn_by_chain(state.chains.discriminator, pulls, slopes, gammas)
+        loss = loss + _learn_by_chain(state.chains.discriminator, pulls, gammas, slopes)
     norm = _descend(loss, state.discriminator_optimizer, state, "discriminator")
     return adversarial, _means(logits.detach(), labels, game.pairs), norm
 
 
 def _learn_by_chain(
-    discriminator: Chain, pulls: Tensor, slopes: Tensor | None, gammas: tuple[float, float]
+    discriminator: Chain, pulls: Tensor, gammas: tuple[float, float], slopes: Tensor | None
 ) -> Tensor | float:
     """Give D's weights the gradients of its loss, whose own at the logits [2, n] are the pulls.
 
     Returns:
         What the penalties R1 and R2 add to the loss.
     """
-    if slopes is None:
+    if not any(gammas):
         discriminator.backward(pulls)
         return 0.0
-    if not any(gammas):
-        discriminator.learn(pulls.flatten())
-        return 0.0
+    if slopes is None:
+        slopes = discriminator.slopes()
     penalty = slopes.new_zeros(())
     for each, gamma in zip(slopes.chunk(2), gammas, strict=True):
         penalty = penalty + gamma / 2 * each.square().sum() / len(each)

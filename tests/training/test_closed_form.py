@@ -289,7 +289,6 @@ def test_penalties_have_the_gradients_of_autograd(
     network.zero_grad()
     torch.manual_seed(seed)
     torch.testing.assert_close(chain(images.detach(), labels), logits.detach())
-    torch.testing.assert_close(chain.slopes(leave_out=2), slopes.detach()[2:])
     found = chain.slopes()
     torch.testing.assert_close(found, slopes.detach())
     chain.learn(pulls, 2 * weights * found)
