@@ -24,7 +24,7 @@ from torch import Tensor
 import gancli
 from gancli import files
 from gancli.data import ImageSet, labels_file_name
-from gancli.errors import ConfigError, DataError, StorageError, memory_advice
+from gancli.errors import ConfigError, DataError, memory_advice
 from gancli.metrics.memorisation import nearest_pixels
 from gancli.pictures.blocks import DARK, LIGHT, Block, draw_blocks, natural_width, pair
 from gancli.pictures.film import MAX_SIDE
@@ -243,8 +243,7 @@ def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int
             f"--out {out}: samples are written as {', '.join(SUFFIXES)}, or with --separate "
             "into a folder"
         )
-    if not out.parent.is_dir():
-        raise StorageError(f"cannot write {out}: its folder does not exist; create it first")
+    files.need_folder_of(out)
     {".png": _write_grid, ".svg": _write_grid, ".npz": _write_npz, ".idx": _write_idx}[suffix](
         wanted, out, grid
     )

@@ -52,6 +52,12 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def need_folder_of(target: Path) -> None:
+    """Refuse a file whose folder does not exist: made by a slip of the pen, it would surprise."""
+    if not target.parent.is_dir():
+        raise StorageError(f"cannot write {target}: its folder does not exist; create it first")
+
+
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that becomes ``target`` when the block succeeds.

@@ -15,7 +15,7 @@ from torch import Tensor
 from gancli import data, files
 from gancli.config import DataConfig
 from gancli.data import DataSplits, ImageSet
-from gancli.errors import ConfigError, DataError, StorageError, memory_advice
+from gancli.errors import ConfigError, DataError, memory_advice
 from gancli.metrics import classifier, judge
 from gancli.metrics.classifier import Curve
 
@@ -174,8 +174,8 @@ def _check_ranges(
         raise ConfigError("--out is for the judge that --network cnn trains without --folds")
     if out is not None and out.is_dir():
         raise ConfigError(f"--out {out} is a folder; give the name of a file in it")
-    if out is not None and not out.parent.is_dir():
-        raise StorageError(f"cannot write {out}: its folder does not exist; create it first")
+    if out is not None:
+        files.need_folder_of(out)
 
 
 def _check_labels(splits: DataSplits, source: str, parts: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import gancli
 from gancli import files
-from gancli.errors import ConfigError, StorageError
+from gancli.errors import ConfigError
 from gancli.films import evolution
 from gancli.pictures.film import Film, Scene, check_options, write_film, write_poster
 from gancli.pictures.layout import Size
@@ -205,8 +205,7 @@ def _check(
     if poster is not None:
         if poster.suffix.lower() != ".png":
             raise ConfigError(f"--poster {poster}: posters are written as .png")
-        if not poster.parent.is_dir():
-            raise StorageError(f"cannot write {poster}: its folder does not exist; create it first")
+        files.need_folder_of(poster)
 
 
 def _moments(runs: Sequence[RunDirectory], scenes: Sequence[Scene], kind: str) -> dict[str, int]:

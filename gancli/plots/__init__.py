@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gancli import files
-from gancli.errors import CheckpointError, ConfigError, MissingPartError, StorageError, did_you_mean
+from gancli.errors import CheckpointError, ConfigError, MissingPartError, did_you_mean
 from gancli.runs import RunDirectory, check_distinct
 
 if TYPE_CHECKING:
@@ -186,8 +186,7 @@ def _lacking(run: RunDirectory, name: str) -> str | None:
 def _checked(target: Path) -> Path:
     if target.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"{target}: figures are written as {' and '.join(SUFFIXES)}")
-    if not target.parent.is_dir():
-        raise StorageError(f"cannot write {target}: its folder does not exist; create it first")
+    files.need_folder_of(target)
     return target
 
 
