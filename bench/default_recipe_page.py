@@ -55,17 +55,21 @@ AIMS = (
 
 
 def write(measured: Iterable[tuple[Job, Found | None]], folder: Path) -> None:
-    """Write the page and its pictures; a part that was not measured says so."""
+    """Write the page and its pictures; a part that `folder` has no run of stays as it stands."""
     parts: dict[str, list[tuple[Job, Found]]] = {}
     for job, found in measured:
         done = [] if found is None else [(job, found)]
         parts.setdefault(job.part, []).extend(done)
     _draw_poster([folder / job.name for job, _ in parts["digit"] if job.seed == 0])
+    target = DOCS / "default-recipe.md"
+    before = _sections_of(target)
     sections = [
-        f"## {title}\n\n{tell(parts[part]) if parts[part] else NOT_MEASURED}"
+        f"## {title}\n\n{tell(parts[part])}" if parts[part] else _as_before(before, title)
         for part, (title, tell) in SECTIONS.items()
     ]
-    sections.append(_levers(folder / "search"))
+    levers = "What each lever gives"
+    tables = _levers(folder / "search")
+    sections.append(f"## {levers}\n\n{tables}" if tables else _as_before(before, levers))
     page = f"""\
 # The default recipes, measured
 
@@ -80,7 +84,20 @@ fakes. The second judge is another network, from another seed, that nothing was 
 (`bench/second_judge.py`).
 
 """
-    files.write_text(DOCS / "default-recipe.md", page + "\n".join(sections))
+    files.write_text(target, page + "\n".join(sections))
+
+
+def _sections_of(page: Path) -> dict[str, str]:
+    """Return what stands under each title of a page; nothing if there is no page yet."""
+    if not page.exists():
+        return {}
+    _, *sections = page.read_text().split("\n## ")
+    return dict(section.split("\n", 1) for section in sections)
+
+
+def _as_before(before: dict[str, str], title: str) -> str:
+    text = before.get(title, NOT_MEASURED).strip("\n")
+    return f"## {title}\n\n{text}\n"
 
 
 def _digit(runs: list[tuple[Job, Found]]) -> str:
@@ -228,14 +245,18 @@ def _stacked(runs: list[tuple[Job, Found]]) -> str:
 
 
 def _levers(folder: Path) -> str:
-    text = "## What each lever gives\n\n"
-    text += (
+    """Return the tables of the search; nothing if no run of it is there."""
+    found = {}
+    for recipe in ("digit", "digits"):
+        planned = search.jobs(folder, recipe, search.DIGITS, search.SEEDS)
+        found[recipe] = search.finished(planned)
+    if not any(found.values()):
+        return ""
+    text = (
         "One setting changed at a time, trained on the first 50,000 training images and judged by "
         "the last 10,000, which are withheld (`python bench/search.py`): medians over runs.\n"
     )
-    for recipe in ("digit", "digits"):
-        planned = search.jobs(folder, recipe, search.DIGITS, search.SEEDS)
-        done = search.finished(planned)
+    for recipe, done in found.items():
         table = search.table(recipe, done) if done else NOT_MEASURED
         text += f"\n### `{recipe}`\n\n{table.rstrip()}\n"
     return text
