@@ -73,7 +73,8 @@ def write(measured: Iterable[tuple[Job, Found | None]], folder: Path) -> None:
     page = f"""\
 # The default recipes, measured
 
-`gancli train --digit 7` is the recipe `digit`, `gancli train` is `digits`. This page is written by
+`gancli train --digit 7` is the recipe `digit`, `gancli train` is `digits`, and on an NVIDIA GPU the
+wider `digits-gpu`, of which nothing is measured here, for want of one. This page is written by
 `python bench/default_recipe.py RUNS_DIR`, of runs of one thread each, two at a time. Machine:
 {machine()}, gancli {gancli.__version__}.
 

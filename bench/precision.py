@@ -35,7 +35,7 @@ from gancli import api, doctor, recipes, runs
 PAGE = Path(__file__).parent.parent / "docs" / "precision.md"
 WORK = Path(__file__).parent.parent / "checkpoints" / "precision"
 PRECISIONS = ("fp32", "bf16")
-RECIPES = ["r4-base", "peer-mlp", "peer-dcgan"]
+RECIPES = ["r4-base", "peer-mlp", "peer-dcgan", "digits-gpu"]
 FIGURE = "frechet_distance_judge"
 ONE_CLASS = 7
 SIDE_BY_SIDE = 2
@@ -138,16 +138,24 @@ def main() -> None:
     if not wanted.no_training:
         with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             list(pool.map(Job.train_and_evaluate, jobs))
-    rows = []
+    rows = rows_before()
     for name in names:
         outcomes = [(job.precision, job.outcome()) for job in jobs if job.recipe == name]
         found = [[v for p, v in outcomes if p == side and v is not None] for side in PRECISIONS]
-        rows.append(row(name, found))
-    page = text(rows)
+        if any(found):
+            rows[name] = row(name, found)
+    page = text(list(rows.values()))
     print(page)
     if wanted.write:
         PAGE.write_text(page)
         print(PAGE, file=sys.stderr)
+
+
+def rows_before() -> dict[str, tuple[str, ...]]:
+    """Return the rows that the page has, by recipe: what is not measured again stays there."""
+    lines = PAGE.read_text().splitlines() if PAGE.exists() else []
+    cells = [tuple(line.strip("| ").split(" | ")) for line in lines if line.startswith("| `")]
+    return {found[0].strip("`"): found for found in cells}
 
 
 def text(rows: list[tuple[str, ...]]) -> str:

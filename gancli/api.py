@@ -46,20 +46,22 @@ def describe(
     data: str | None = None,
     settings: Mapping[str, Any] | None = None,
     preview: bool = False,
+    device: str = "cpu",
 ) -> RunConfig:
     """Return the config that a request amounts to, with ``auto`` where data or machine decide.
 
     Args:
         recipe: a name or a TOML file; None is the default for the data, for one class or for many
-            (a folder of pictures that lie in no subfolders is one).
+            (a folder of pictures that lie in no subfolders is one), and of many for the device.
         digit: train on one class alone.
         seed: of everything random.
         data: a name of the catalogue, an IDX file or a folder.
         settings: dotted config keys and their values.
         preview: give it the length of the recipe's preview.
+        device: where it is to be trained, as for :func:`train`.
 
     Raises:
-        ConfigError: an unknown recipe or key, or a wrong value.
+        ConfigError: an unknown recipe or key, or a wrong value; no such device here.
         DataError: the data are a folder that cannot be read.
     """
     given = {"data.digit": digit, "training.seed": seed, "data.source": data}
@@ -71,6 +73,8 @@ def describe(
     if recipe is None:
         one_class = changes.get("data.digit") is not None or _lacks_classes(source)
         recipe = recipes.usual(source, one_class)
+        if recipe == recipes.MANY_CLASSES and _is_gpu(device):
+            recipe = recipes.MANY_CLASSES_GPU
     if isinstance(source, str) and source not in NAMED_SOURCES:
         if not source.isprintable():
             raise ConfigError(f"--data {source!r}: the name has signs that no config can hold")
@@ -86,6 +90,15 @@ def describe(
         has = "MNIST has digits" if config.data.source == "mnist" else f"{config.data.source} has"
         raise ConfigError(f"--digit {config.data.digit} is out of range: {has} 0 to 9")
     return config
+
+
+def _is_gpu(device: str) -> bool:
+    """Tell whether a device is one by CUDA, which networks made for two cores keep waiting."""
+    if device not in ("auto", "cuda"):
+        return False
+    from gancli.devices import pick_device  # noqa: PLC0415 - imports torch
+
+    return pick_device(device).type == "cuda"
 
 
 def _lacks_classes(source: Any) -> bool:
@@ -136,7 +149,7 @@ def train(
         GancliError: of the kind that says what is wrong; see :mod:`gancli.errors`.
     """
     check_on_failure(on_failure)
-    config = describe(recipe, digit=digit, seed=seed, data=data, settings=settings)
+    config = describe(recipe, digit=digit, seed=seed, data=data, settings=settings, device=device)
     run = runs.new_run(Path(runs_dir), name or runs.default_name(config))
     placement = Placement(run, device, max_seconds, force, on_failure=on_failure)
     job = jobs.Job(config, placement)

@@ -378,7 +378,8 @@ def default_name(wanted: RunConfig, *, preview: bool = False) -> str:
         parts.append(f"digit-{data.digit}")
     elif not parts:
         parts.append("all-digits")
-    if wanted.recipe == recipes.MANY_CLASSES and data.conditional is False:
+    many = (recipes.MANY_CLASSES, recipes.MANY_CLASSES_GPU)
+    if wanted.recipe in many and data.conditional is False:
         parts.append("unconditional")
     if preview:
         parts.append("preview")

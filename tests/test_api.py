@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from PIL import Image
 from tiny import TINY
 
 import gancli
-from gancli import api, preparing, recipes
+from gancli import api, config, preparing, recipes
 from gancli.errors import ConfigError, DataError, GancliError
+from gancli.networks import build_discriminator, build_generator
 from gancli.runs import Status, default_name
 
 
@@ -26,6 +28,43 @@ def test_a_request_becomes_a_config() -> None:
     assert (wanted.training.seed, wanted.training.steps, wanted.training.epochs) == (3, 5, None)
     assert api.describe().recipe == recipes.MANY_CLASSES
     assert api.describe(settings={"data.digit": 3}).recipe == recipes.ONE_CLASS
+
+
+def test_many_classes_are_learned_by_wider_networks_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert api.describe(device="cpu").recipe == recipes.MANY_CLASSES
+    with monkeypatch.context() as patched:
+        patched.setattr("torch.cuda.is_available", lambda: True)
+        for device in ("auto", "cuda"):
+            wanted = api.describe(device=device)
+            assert wanted.recipe == default_name(wanted) == recipes.MANY_CLASSES_GPU
+            assert api.describe("digits", device=device).recipe == recipes.MANY_CLASSES
+            assert api.describe(digit=7, device=device).recipe == recipes.ONE_CLASS
+        assert api.describe(device="cpu").recipe == recipes.MANY_CLASSES
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert api.describe(device="auto").recipe == recipes.MANY_CLASSES
+    with pytest.raises(ConfigError, match="--device cuda: not on this machine"):
+        api.describe(device="cuda")
+
+
+def test_the_recipe_for_a_gpu_is_the_one_for_a_cpu_made_larger() -> None:
+    small, large = api.describe("digits"), api.describe(recipes.MANY_CLASSES_GPU)
+    changed = {key.partition(".")[2] for key in config.differences(small, large)}
+    assert changed == {"", "layers", "lr", "batch_size", "steps"}
+    shapes = [
+        [re.sub(r"\d+", "N", layer, count=1) for layer in wanted.generator.layers]
+        for wanted in (small, large)
+    ]
+    assert shapes[0] == shapes[1]
+    with torch.device("meta"):
+        sizes = [
+            sum(weight.numel() for weight in network.parameters())
+            for wanted in (small, large)
+            for resolved in [preparing.resolve(wanted, 10)]
+            for network in (build_generator(resolved), build_discriminator(resolved))
+        ]
+    assert all(3 < wide / narrow < 9 for narrow, wide in zip(sizes[:2], sizes[2:], strict=True))
 
 
 def test_a_path_of_data_means_the_same_from_anywhere(tmp_path: Path) -> None:

@@ -199,6 +199,11 @@ def test_a_damaged_config_is_named(run: RunDirectory, content: str) -> None:
         ({"seed": 2}, "all-digits-seed-2"),
         ({"settings": {"data.conditional": False}}, "all-digits-unconditional"),
         ({"recipe": "digits", "digit": 7}, "digits-digit-7"),
+        ({"recipe": "digits-gpu"}, "digits-gpu"),
+        (
+            {"recipe": "digits-gpu", "settings": {"data.conditional": False}},
+            "digits-gpu-unconditional",
+        ),
         ({"data": "some/my pictures.idx.gz"}, "my-pictures"),
         ({"data": "pictures", "digit": 3}, "pictures-digit-3"),
     ],

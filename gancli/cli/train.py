@@ -129,6 +129,7 @@ def train(
             data=data,
             settings=changes,
             preview=preview,
+            device=device,
         )
         for one_digit, one_seed in itertools.product(digits, seeds)
     ]

@@ -14,6 +14,7 @@ from gancli.errors import ConfigError, did_you_mean
 FOLDER = Path(__file__).parent
 ONE_CLASS = "digit"
 MANY_CLASSES = "digits"
+MANY_CLASSES_GPU = "digits-gpu"
 POINTS = "points"
 STACKED = "stacked-mnist"
 
