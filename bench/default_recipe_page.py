@@ -183,7 +183,8 @@ def _race(runs: list[tuple[Job, Found]]) -> str:
         axes.legend()
     lines = [
         f"| `{job.recipe}` | {found['steps']:,} | {found['seconds']:.0f} "
-        f"| {_course(found)[1][-1]:.1f} | {_last(found, 'coverage_judge'):.3f} |"
+        f"| {_course(found)[1][-1]:.1f} | {_last(found, 'coverage_judge'):.3f} "
+        f"| {found['failure'] or 'no failure'} |"
         for job, found in runs
     ]
     return (
@@ -192,9 +193,8 @@ def _race(runs: list[tuple[Job, Found]]) -> str:
         "generators that a run keeps (`gancli evaluate --history`). `peer-dcgan` draws 32 x 32 "
         "pixels, and is held against test images of that size.\n\n"
         "![distance against seconds](default-recipe-race.png)\n\n"
-        "| recipe | steps | seconds | distance at the end | coverage |\n|---|--:|--:|--:|--:|\n"
-        + "\n".join(lines)
-        + "\n"
+        "| recipe | steps | seconds | distance at the end | coverage | the doctor finds |\n"
+        "|---|--:|--:|--:|--:|---|\n" + "\n".join(lines) + "\n"
     )
 
 

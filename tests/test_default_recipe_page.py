@@ -1,0 +1,52 @@
+"""bench/default_recipe_page.py: what is measured on one day stands beside what was before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+BENCH = Path(__file__).parent.parent / "bench"
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    monkeypatch.syspath_prepend(BENCH)
+    import default_recipe_page
+
+    assert isinstance(default_recipe_page, ModuleType)
+    monkeypatch.setattr(default_recipe_page, "DOCS", tmp_path)
+    return default_recipe_page
+
+
+def test_a_part_without_runs_stays_as_it_stands(page: ModuleType, tmp_path: Path) -> None:
+    nothing = [(part_of(name), None) for name in page.SECTIONS]
+    target = tmp_path / "default-recipe.md"
+    page.write(nothing, tmp_path / "runs")
+    empty = target.read_text()
+    assert empty.count("\n## ") == len(page.SECTIONS) + 1
+    assert empty.count("\nNot measured.\n") == len(page.SECTIONS) + 1
+
+    told = empty.replace("Not measured.", "Measured once.\n\n### A table\n\n| 1 |", 3)
+    target.write_text(told)
+    page.write(nothing, tmp_path / "runs")
+    assert target.read_text() == told
+
+
+def test_a_part_with_runs_is_told_anew(page: ModuleType, tmp_path: Path) -> None:
+    figures = {"modes": (998.0, 1000.0), "reverse_kl": (0.0512, 0.0236)}
+    found = {"steps": 18_720, "seconds": 3_600.0, "judge": figures}
+    measured = [(part_of(name), found if name == "stacked" else None) for name in page.SECTIONS]
+    for _ in range(2):
+        page.write(measured, tmp_path / "runs")
+    text = (tmp_path / "default-recipe.md").read_text()
+    assert text.count("18,720 steps, 3600 seconds of one core: 998 of 1,000 modes") == 1
+    assert "reverse KL 0.051 (real 0.024)" in text
+    assert text.count("\nNot measured.\n") == len(page.SECTIONS)
+
+
+def part_of(name: str) -> object:
+    import default_recipe
+
+    return default_recipe.Job(name, "digit", 7, 0)
