@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gancli import doctor, jobs, plots, recipes, report, runs
 from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, RunConfig
+from gancli.devices import has_nvidia_driver, pick_device
 from gancli.errors import CheckpointError, ConfigError, did_you_mean
 from gancli.observing import Observer
 from gancli.placement import Outcome, Placement
@@ -93,12 +94,8 @@ def describe(
 
 
 def _is_gpu(device: str) -> bool:
-    """Tell whether a device is one by CUDA, which networks made for two cores keep waiting."""
-    if device not in ("auto", "cuda"):
-        return False
-    from gancli.devices import pick_device  # noqa: PLC0415 - imports torch
-
-    return pick_device(device).type == "cuda"
+    """Tell whether a device is NVIDIA's, which networks made for two cores keep waiting."""
+    return device in ("auto", "cuda") and has_nvidia_driver() and pick_device(device).type == "cuda"
 
 
 def _lacks_classes(source: Any) -> bool:

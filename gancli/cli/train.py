@@ -23,6 +23,7 @@ from gancli.cli.output import Output
 from gancli.cli.progress import fetch_data
 from gancli.config import parse_assignment
 from gancli.cores import usable_cores
+from gancli.devices import pick_device
 from gancli.errors import ConfigError, GancliError
 from gancli.jobs import Job, Result
 from gancli.placement import Outcome, Placement
@@ -189,7 +190,6 @@ def _processes(text: str) -> int:
 def _print_plans(planned: list[Job], output: Output) -> None:
     """Check every run as far as that goes without a step, and print the first one's config."""
     from gancli import preparing  # noqa: PLC0415 - imports torch
-    from gancli.devices import pick_device  # noqa: PLC0415
 
     found, configs = [], []
     for job in planned:
