@@ -39,8 +39,11 @@ class Aim:
 
     def verdict(self, value: float, real: float) -> str:
         """Return a value, that of real images, and whether it is enough."""
-        reached = value <= self.least if self.at_most else value >= self.least
-        return f"{value:.4f} ({real:.4f}), {'reached' if reached else 'missed'}"
+        reached, possible = (
+            each <= self.least if self.at_most else each >= self.least for each in (value, real)
+        )
+        missed = "missed" if possible else "missed, as real images do"
+        return f"{value:.4f} ({real:.4f}), {'reached' if reached else missed}"
 
 
 AIMED_SHARES = ("coverage", "precision", "recall")
