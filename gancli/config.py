@@ -129,7 +129,7 @@ class DiscriminatorConfig:
     shift: float | Auto = _option(
         0.0,
         "all that D sees is moved at random, by up to this share of an image's width; auto: by a "
-        "tenth where images are so few that D would learn them by heart",
+        "tenth where images are shown so often that D would learn them by heart",
         low=0,
         high=0.5,
     )

@@ -83,14 +83,18 @@ def test_a_folder_without_classes_is_learned_as_one_class() -> None:
     assert default_name(api.describe("r4-base", data="plain")) == "r4-base-plain"
 
 
-@pytest.mark.parametrize(("images", "shift"), [(2_499, 0.1), (2_500, 0.0)])
-def test_few_images_are_shifted(images: int, shift: float) -> None:
+@pytest.mark.parametrize(
+    ("images", "steps", "shift"),
+    [(2_559, 3_000, 0.1), (2_560, 3_000, 0.0), (6_000, 7_031, 0.0), (6_000, 7_032, 0.1)],
+)
+def test_images_that_are_shown_often_are_shifted(images: int, steps: int, shift: float) -> None:
     for recipe in (recipes.ONE_CLASS, recipes.MANY_CLASSES):
-        wanted = api.describe(recipe)
+        length = {"training.steps": steps}
+        wanted = api.describe(recipe, settings=length)
         assert wanted.discriminator.shift == "auto"
         found = preparing.resolve(wanted, 10, images=images)
         assert found.discriminator.shift == shift
-        own = api.describe(recipe, settings={"discriminator.shift": 0.3})
+        own = api.describe(recipe, settings={**length, "discriminator.shift": 0.3})
         assert preparing.resolve(own, 10, images=images).discriminator.shift == 0.3
 
 
