@@ -210,8 +210,9 @@ def _long(runs: list[tuple[Job, Found]]) -> str:
             f"| {values[-1] / min(values):.2f} | {_beside_real([found], 'judge', DISTANCE, 1)} |"
         )
     return (
-        f"{runs[0][1]['steps']:,} steps: the best of the kept generators against the last, "
-        "by 1,000 fakes; and the last by ten draws.\n\n"
+        f"{runs[0][1]['steps']:,} steps, by which images are shown often enough to be moved "
+        "(`discriminator.shift`): the best of the kept generators against the last, by 1,000 "
+        "fakes; and the last by ten draws. Within a tenth of the best was asked for.\n\n"
         "| digit | best distance | last | times the best | last, ten draws (real) |\n"
         "|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"
     )
