@@ -18,7 +18,7 @@ from gancli.training.plan import Plan
 from gancli.training.trial import Way, fastest_way
 
 # D knows images that it has seen more often than this by heart, and G comes to draw copies of them:
-# after 3,000 steps of the default recipe on 500 images, and after 15,000 on 6,000.
+# after 3,000 steps of the default recipe on 500 images, and after 30,000 on 6,000.
 _MANY_PASSES = 75
 _SHIFT = 0.1
 
