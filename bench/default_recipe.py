@@ -28,7 +28,7 @@ from gancli.config import RunConfig
 from gancli.data import DataSplits
 from gancli.metrics import score_stacked
 from gancli.metrics.judge import Appointed
-from gancli.metrics.scores import Figure, score
+from gancli.metrics.scores import Figure, copying_figures, score
 from gancli.metrics.usefulness import score_usefulness
 
 FEW = 500
@@ -127,10 +127,19 @@ def scores_of(job: Job, trained: sampling.Trained, folder: Path) -> dict[str, An
     if job.part == "stacked":
         return {"judge": figures(score_stacked(draw, splits).figures)}
     if job.part == "few":
-        assert job.digit is not None and splits.train.labels is not None
-        few = splits.train.of_class(job.digit).at(torch.arange(FEW))
-        # By as many fakes as there are training images, and by as many as there are test images.
-        return {"judge": card(dataclasses.replace(splits, train=few)), "whole": card(splits)}
+        assert job.digit is not None and splits.test is not None
+        every, real = splits.train.of_class(job.digit), splits.test.of_class(job.digit)
+        few, *unseen = (
+            every.at(torch.arange(start, start + FEW)) for start in range(0, 6 * FEW, FEW)
+        )
+        fakes, _ = draw(range(FEW))
+        unshown = [copying_figures(fakes, real.images, images, 0)[0] for images in unseen]
+        return {
+            # By as many fakes as there are training images, and as there are test images.
+            "judge": card(dataclasses.replace(splits, train=few)),
+            "whole": card(splits),
+            "copying_of_unshown": [figures(each)["copying_z"][0] for each in unshown],
+        }
     found = {"judge": card(splits)}
     if job.part in ("digit", "all"):
         found["second"] = card(splits, second_judge(folder))

@@ -22,9 +22,26 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parent.parent / "docs"
 DISTANCE = "frechet_distance_judge"
+LEVERS = "What each lever gives"
 NOT_MEASURED = "Not measured.\n"
 POSTER_ROWS = 8
 RACE_INKS = (palette.GREEN, palette.GENERATOR, palette.DISCRIMINATOR, palette.ORANGE, palette.SKY)
+
+INTRODUCTION = """\
+# The default recipes, measured
+
+`gancli train --digit 7` is the recipe `digit`, `gancli train` is `digits`, and on an NVIDIA GPU the
+wider `digits-gpu`, of which nothing is measured here, for want of one. This page is written by
+`python bench/default_recipe.py RUNS_DIR`, of runs of one thread each, two at a time. Its parts may
+be of different days, and each ends with the machine it was measured on.
+
+All figures but those of the last section are of the test split, and nothing was chosen by them.
+They are of the generator averaged at the end of a run, save where a course over time is shown; no
+checkpoint was picked. "Real" is the same figure of real images: of as many random training images
+in place of fakes, and for share and label accuracy of the test images. The second judge is another
+network, from another seed, that nothing was chosen by (`bench/second_judge.py`).
+
+"""
 
 Found = dict[str, Any]
 
@@ -66,42 +83,31 @@ def write(measured: Iterable[tuple[Job, Found | None]], folder: Path) -> None:
     _draw_poster([folder / job.name for job, _ in parts["digit"] if job.seed == 0])
     target = DOCS / "default-recipe.md"
     before = _sections_of(target)
+    unknown = before.keys() - {LEVERS, *(title for title, _ in SECTIONS.values())}
+    if unknown:
+        raise ValueError(f"{target}: what is told under {sorted(unknown)} would be lost")
+    where = f"\n{machine()}, gancli {gancli.__version__}.\n"
     sections = [
-        f"## {title}\n\n{tell(parts[part])}" if parts[part] else _as_before(before, title)
+        f"## {title}\n\n" + (tell(parts[part]) + where if parts[part] else _kept(before, title))
         for part, (title, tell) in SECTIONS.items()
     ]
-    levers = "What each lever gives"
-    tables = _levers(folder / "search")
-    sections.append(f"## {levers}\n\n{tables}" if tables else _as_before(before, levers))
-    page = f"""\
-# The default recipes, measured
-
-`gancli train --digit 7` is the recipe `digit`, `gancli train` is `digits`, and on an NVIDIA GPU the
-wider `digits-gpu`, of which nothing is measured here, for want of one. This page is written by
-`python bench/default_recipe.py RUNS_DIR`, of runs of one thread each, two at a time. Machine:
-{machine()}, gancli {gancli.__version__}.
-
-All figures but those of the last section are of the test split, and nothing was chosen by them.
-They are of the generator averaged at the end of a run, save where a course over time is shown; no
-checkpoint was picked. "Real" is the same figure of as many random training images in place of
-fakes. The second judge is another network, from another seed, that nothing was chosen by
-(`bench/second_judge.py`).
-
-"""
-    files.write_text(target, page + "\n".join(sections))
+    sections.append(f"## {LEVERS}\n\n{_levers(folder / 'search', before.get(LEVERS, ''), where)}")
+    files.write_text(target, INTRODUCTION + "\n".join(sections))
 
 
 def _sections_of(page: Path) -> dict[str, str]:
     """Return what stands under each title of a page; nothing if there is no page yet."""
-    if not page.exists():
-        return {}
-    _, *sections = page.read_text().split("\n## ")
+    return _under(page.read_text(), "##") if page.exists() else {}
+
+
+def _under(text: str, heading: str) -> dict[str, str]:
+    """Return what stands under each title of a text."""
+    _, *sections = text.split(f"\n{heading} ")
     return dict(section.split("\n", 1) for section in sections)
 
 
-def _as_before(before: dict[str, str], title: str) -> str:
-    text = before.get(title, NOT_MEASURED).strip("\n")
-    return f"## {title}\n\n{text}\n"
+def _kept(before: dict[str, str], title: str) -> str:
+    return before.get(title, NOT_MEASURED).strip("\n") + "\n"
 
 
 def _digit(runs: list[tuple[Job, Found]]) -> str:
@@ -224,18 +230,23 @@ def _few(runs: list[tuple[Job, Found]]) -> str:
         names = ("precision_judge", "recall_judge", "coverage_judge")
         figures = " | ".join(_beside_real(found, "judge", name) for name in names)
         copying = [each["judge"]["copying_z"][0] for each in found]
+        unshown = [statistics.fmean(each["copying_of_unshown"]) for each in found]
         lines.append(
             f"| {digit} | {len(found)} | {_times_real(found, 'judge'):.2f} | {figures} "
             f"| {_beside_real(found, 'whole', 'coverage_judge')} "
-            f"| {min(copying):.1f} to {max(copying):.1f} |"
+            f"| {min(copying):.1f} to {max(copying):.1f} "
+            f"| {min(unshown):.1f} to {max(unshown):.1f} |"
         )
     return (
         "A folder of its first 500 training images, judged by 500 fakes, as `gancli "
-        "evaluate` does; coverage also by as many as there are test images. Below -3, the test of "
-        "memorisation says that fakes are copies.\n\n"
+        "evaluate` does; coverage also by as many as there are test images. Each is shown 384 "
+        "times, and so moved (`discriminator.shift`). Below -3, the test of memorisation says that "
+        "fakes are copies. The last column is the same of images that were never shown, the mean "
+        "over five times 500: where it is below 0, fakes are nearer to all images than the test "
+        "images are, and only the difference is copying.\n\n"
         "| digit | runs | distance, times real | precision (real) | recall (real) "
-        "| coverage (real) | coverage by more (real) | copying z |\n"
-        "|---|--:|--:|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"
+        "| coverage (real) | coverage by more (real) | copying z | by images not shown |\n"
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"
     )
 
 
@@ -249,21 +260,16 @@ def _stacked(runs: list[tuple[Job, Found]]) -> str:
     )
 
 
-def _levers(folder: Path) -> str:
-    """Return the tables of the search; nothing if no run of it is there."""
-    found = {}
-    for recipe in ("digit", "digits"):
-        planned = search.jobs(folder, recipe, search.DIGITS, search.SEEDS)
-        found[recipe] = search.finished(planned)
-    if not any(found.values()):
-        return ""
+def _levers(folder: Path, before: str, where: str) -> str:
+    """Return the tables of the search; one that no run is there of stays as it stands."""
     text = (
         "One setting changed at a time, trained on the first 50,000 training images and judged by "
         "the last 10,000, which are withheld (`python bench/search.py`): medians over runs.\n"
     )
-    for recipe, done in found.items():
-        table = search.table(recipe, done) if done else NOT_MEASURED
-        text += f"\n### `{recipe}`\n\n{table.rstrip()}\n"
+    for recipe in ("digit", "digits"):
+        done = search.finished(search.jobs(folder, recipe, search.DIGITS, search.SEEDS))
+        table = f"{search.table(recipe, done)}\n{where}" if done else ""
+        text += f"\n### `{recipe}`\n\n{table or _kept(_under(before, '###'), f'`{recipe}`')}"
     return text
 
 

@@ -74,6 +74,7 @@ PLAIN = {
         *("conv 16 4 stride=2", "leaky_relu 0.2", "conv 32 4 stride=2", "leaky_relu 0.2"),
         *("conv 32 3", "leaky_relu 0.2", "flatten", "dense 128", "leaky_relu 0.2", "dense 1"),
     ],
+    "discriminator.shift": 0.0,
     "loss.r1": 0.0,
     "loss.r2": 0.0,
     "loss.penalty_final": 1.0,

@@ -5,7 +5,7 @@
     python bench/precision.py --no-training --write     # docs/precision.md, of the runs there are
     python bench/precision.py --only r4-base --steps 20  # a trial of this script, not of gancli
 
-Every recipe is trained at its preview's length (its own, where it has none), once in each
+Each recipe below is trained at its preview's length (its own, where it has none), once in each
 precision for each seed, two runs at a time, one thread each, and scored by `gancli evaluate
 --quick`. Distances are compared by their logarithms: the ratio is that of their geometric means,
 16 bits over 32, with the interval at 95 % that the spread of the seeds leaves (Welch's). Runs that
@@ -138,7 +138,7 @@ def main() -> None:
     if not wanted.no_training:
         with concurrent.futures.ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
             list(pool.map(Job.train_and_evaluate, jobs))
-    rows = rows_before()
+    rows = rows_before() if wanted.steps is None else {}
     for name in names:
         outcomes = [(job.precision, job.outcome()) for job in jobs if job.recipe == name]
         found = [[v for p, v in outcomes if p == side and v is not None] for side in PRECISIONS]

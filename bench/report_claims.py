@@ -73,7 +73,8 @@ def judge(claim: Claim, seeds: list[At], epochs: float, shortened: bool) -> tupl
     said = f"in {sum(held)} of {len(held)} seeds"
     if all(held):
         return Verdict.HELD, said
-    return (Verdict.NOT_REACHED if epochs < claim.epochs else Verdict.FAILED), said
+    verdict = Verdict.NOT_REACHED if epochs < claim.epochs else Verdict.FAILED
+    return verdict, f"held {said}"
 
 
 def learned(*recipes: str) -> Callable[[At], bool]:

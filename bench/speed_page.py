@@ -320,7 +320,8 @@ def _lines(results: Results, windows: int, rounds: int, foreign: float) -> Itera
         yield ""
         yield "## Memory"
         yield ""
-        yield f"The most memory of `gancli train`, each recipe at its own batch: {under} 1 GB."
+        words = "The most memory of `gancli train`, each recipe at its own batch"
+        yield f"{words}: {under} 1 GB. The most of all:"
         yield ""
         yield from _table(
             ("recipe", "MB"),
@@ -361,7 +362,7 @@ def _rate_row(rate: Rate, ceilings: dict[str, Spread | None]) -> tuple[str, ...]
         _shown(speed(rate.ours)),
         _number(rate.ratio, "x"),
         "-" if share is None else f"{share:.0%}",
-        ", ".join(sorted({side.way for side in rate.ours})),
+        " or ".join(sorted({side.way for side in rate.ours})),
         *(
             f"{max((side.peak_memory_bytes for side in sides), default=0) / 1e6:,.0f}"
             for sides in (rate.plain, rate.ours)

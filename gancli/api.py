@@ -53,7 +53,8 @@ def describe(
 
     Args:
         recipe: a name or a TOML file; None is the default for the data, for one class or for many
-            (a folder of pictures that lie in no subfolders is one), and of many for the device.
+            (a folder of pictures that lie in no subfolders is one); of many for the device, too,
+            where the data are named ones, of tens of thousands of images.
         digit: train on one class alone.
         seed: of everything random.
         data: a name of the catalogue, an IDX file or a folder.
@@ -74,7 +75,8 @@ def describe(
     if recipe is None:
         one_class = changes.get("data.digit") is not None or _lacks_classes(source)
         recipe = recipes.usual(source, one_class)
-        if recipe == recipes.MANY_CLASSES and _is_gpu(device):
+        large = source in (None, "mnist", *DOWNLOADS)  # own data may be fewer than its batches
+        if recipe == recipes.MANY_CLASSES and large and _is_gpu(device):
             recipe = recipes.MANY_CLASSES_GPU
     if isinstance(source, str) and source not in NAMED_SOURCES:
         if not source.isprintable():

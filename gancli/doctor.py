@@ -16,6 +16,7 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from gancli import recipes
 from gancli.config import NAMED_SOURCES, PIXEL_RANGES, OptimizerConfig, RunConfig
 from gancli.runs import RunDirectory, Status
 
@@ -607,10 +608,12 @@ def _too_short(case: _Case) -> Finding | None:
         return None
     training = case.config.training
     if training.steps is not None:
-        change = f"training.steps={max(4 * training.steps, 4 * case.limits.least_steps)}"
+        changes = [f"training.steps={max(4 * training.steps, 4 * case.limits.least_steps)}"]
     else:
-        change = f"training.epochs={4 * (training.epochs or 1):g}"
-    return Finding("not trained long enough", Severity.NOTE, epoch, evidence, (change,))
+        changes = [f"training.epochs={4 * (training.epochs or 1):g}"]
+    if case.config.recipe in recipes.USUAL and not case.config.discriminator.shift:
+        changes.append("discriminator.shift=auto")  # the run has kept what its own length came to
+    return Finding("not trained long enough", Severity.NOTE, epoch, evidence, tuple(changes))
 
 
 # Found in any log, however short; and what takes time to show. The likelier cause comes first.

@@ -17,8 +17,8 @@ from gancli.training import distributed
 from gancli.training.plan import Plan
 from gancli.training.trial import Way, fastest_way
 
-# D knows images that it has seen more often than this by heart, and G comes to draw copies of them:
-# after 3,000 steps of the default recipe on 500 images, and after 30,000 on 6,000.
+# D comes to know images by heart that it is shown often, and G to draw copies of them: 6,000 images
+# shown 320 times, and 500 shown 384 times. Shown 32 times they are not; this lies between.
 _MANY_PASSES = 75
 _SHIFT = 0.1
 
@@ -35,7 +35,8 @@ def resolve(
         images: how many there are to learn from.
 
     Raises:
-        ConfigError: labels are asked for where there are none, or go with another key badly.
+        ConfigError: labels are asked for where there are none, or go with another key badly; a
+            batch is larger than the data.
     """
     conditional = config.data.conditional
     able = classes > 1 and config.data.digit is None

@@ -10,7 +10,7 @@ from PIL import Image
 from tiny import TINY
 
 import gancli
-from gancli import api, config, preparing, recipes
+from gancli import api, config, devices, preparing, recipes
 from gancli.errors import ConfigError, DataError, GancliError
 from gancli.networks import build_discriminator, build_generator
 from gancli.runs import Status, default_name
@@ -40,6 +40,9 @@ def test_many_classes_are_learned_by_wider_networks_on_a_gpu(
             assert api.describe(device=device).recipe == expected
             assert api.describe("digits", device=device).recipe == recipes.MANY_CLASSES
             assert api.describe(digit=7, device=device).recipe == recipes.ONE_CLASS
+            assert api.describe(data="kmnist", device=device).recipe == expected
+            # Own data may be few, and its images fewer than a batch of that recipe.
+            assert api.describe(data="some/idx", device=device).recipe == recipes.MANY_CLASSES
         assert api.describe(device="cpu").recipe == recipes.MANY_CLASSES
     monkeypatch.setattr(api, "has_nvidia_driver", lambda: True)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
@@ -50,8 +53,9 @@ def test_many_classes_are_learned_by_wider_networks_on_a_gpu(
 
 def test_the_recipe_for_a_gpu_is_the_one_for_a_cpu_made_larger() -> None:
     small, large = api.describe("digits"), api.describe(recipes.MANY_CLASSES_GPU)
-    changed = {key.partition(".")[2] for key in config.differences(small, large)}
-    assert changed == {"", "layers", "lr", "batch_size", "steps"}
+    changed = config.differences(*(preparing.resolve(wanted, 10) for wanted in (small, large)))
+    names = {key.partition(".")[2] for key in changed}
+    assert names == {"", "layers", "lr", "batch_size", "steps", "shift"}
     shapes = [
         [re.sub(r"\d+", "N", layer, count=1) for layer in wanted.generator.layers]
         for wanted in (small, large)
@@ -96,6 +100,29 @@ def test_images_that_are_shown_often_are_shifted(images: int, steps: int, shift:
         assert found.discriminator.shift == shift
         own = api.describe(recipe, settings={**length, "discriminator.shift": 0.3})
         assert preparing.resolve(own, 10, images=images).discriminator.shift == 0.3
+
+
+def test_what_is_trained_depends_on_how_many_images_there_are() -> None:
+    Path("few").mkdir()
+    for number in range(64):
+        Image.new("L", (28, 28), number).save(Path("few", f"{number}.png"))
+    for steps, shift in ((75, 0.0), (76, 0.1)):
+        wanted = api.describe(data="few", settings={"training.steps": steps})
+        found, splits, _ = preparing.prepare(wanted)
+        assert (len(splits.train), found.discriminator.shift) == (64, shift)
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_a_gpu_is_looked_for_where_its_driver_is(
+    present: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(name: str) -> None:
+        assert "cuda" in name
+        if not present:
+            raise OSError(name)
+
+    monkeypatch.setattr("ctypes.CDLL", load)
+    assert devices.has_nvidia_driver() is present
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_a_part_without_runs_stays_as_it_stands(page: ModuleType, tmp_path: Path
     page.write(nothing, tmp_path / "runs")
     empty = target.read_text()
     assert empty.count("\n## ") == len(page.SECTIONS) + 1
-    assert empty.count("\nNot measured.\n") == len(page.SECTIONS) + 1
+    assert empty.count("\nNot measured.\n") == len(page.SECTIONS) + 2
 
     told = empty.replace("Not measured.", "Measured once.\n\n### A table\n\n| 1 |", 3)
     target.write_text(told)
@@ -43,7 +44,35 @@ def test_a_part_with_runs_is_told_anew(page: ModuleType, tmp_path: Path) -> None
     text = (tmp_path / "default-recipe.md").read_text()
     assert text.count("18,720 steps, 3600 seconds of one core: 998 of 1,000 modes") == 1
     assert "reverse KL 0.051 (real 0.024)" in text
-    assert text.count("\nNot measured.\n") == len(page.SECTIONS)
+    assert text.count("\nNot measured.\n") == len(page.SECTIONS) + 1
+
+
+def test_a_part_that_is_unknown_is_not_lost(page: ModuleType, tmp_path: Path) -> None:
+    target = tmp_path / "default-recipe.md"
+    target.write_text("# A page\n\n## Of another name\n\n| 1 |\n")
+    with pytest.raises(ValueError, match="Of another name"):
+        page.write([(part_of(name), None) for name in page.SECTIONS], tmp_path / "runs")
+    assert "| 1 |" in target.read_text()
+
+
+def test_a_table_of_levers_stays_beside_a_new_one(
+    page: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = [(part_of(name), None) for name in page.SECTIONS]
+    target = tmp_path / "default-recipe.md"
+    page.write(nothing, tmp_path / "runs")
+    before, after = target.read_text().split("### `digits`")
+    target.write_text(f"{before}### `digits`{after.replace('Not measured.', '| old |')}")
+
+    def finished(planned: list[Any]) -> list[Any]:
+        return planned if planned[0].recipe == "digit" else []
+
+    monkeypatch.setattr(page.search, "finished", finished)
+    monkeypatch.setattr(page.search, "table", lambda recipe, done: f"| new of {recipe} |")
+    page.write(nothing, tmp_path / "runs")
+    told = target.read_text().split("### `digit`")[1]
+    assert told.index("| new of digit |") < told.index("### `digits`") < told.index("| old |")
+    assert told.count("gancli 0.1.0.") == 1  # the machine of the new one
 
 
 def part_of(name: str) -> object:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shlex
@@ -142,6 +143,15 @@ def test_fakes_that_become_more_varied_still_are_young_not_collapsed() -> None:
     assert diagnosis.findings[0].remedy == ("training.epochs=80",)
     longer = diagnose(course(diversity_fake=grows), config(training__steps=500))
     assert longer.findings[0].remedy == ("training.steps=2000",)
+
+
+def test_a_longer_run_of_a_default_decides_anew_whether_images_are_moved() -> None:
+    grows = [0.05 * 1.17**line for line in range(20)]
+    for shift, more in ((0.0, ("discriminator.shift=auto",)), (0.3, ())):
+        ran = config(training__steps=500, discriminator__shift=shift)
+        ran = dataclasses.replace(ran, recipe="digit")
+        finding = diagnose(course(diversity_fake=grows), ran).findings[0]
+        assert finding.remedy == ("training.steps=2000", *more)
 
 
 def test_a_log_of_an_older_version_is_judged_by_what_it_has() -> None:

@@ -54,7 +54,7 @@ def evaluate(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a run: every figure beside the same figure for held-out real images.
+    """Judge a run: every figure beside the same figure for real images.
 
     [bold]gancli evaluate[/bold] · [bold]gancli evaluate digit-7 --json[/bold]
     """

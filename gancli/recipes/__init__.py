@@ -17,6 +17,7 @@ MANY_CLASSES = "digits"
 MANY_CLASSES_GPU = "digits-gpu"
 POINTS = "points"
 STACKED = "stacked-mnist"
+USUAL = (ONE_CLASS, MANY_CLASSES, MANY_CLASSES_GPU)
 
 
 @dataclasses.dataclass(frozen=True)

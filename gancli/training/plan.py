@@ -44,7 +44,7 @@ class Plan:
 
     @classmethod
     def of(cls, config: RunConfig, images: int) -> Plan:
-        """Make the calendar of a resolved config.
+        """Make the calendar of a config.
 
         Raises:
             ConfigError: a batch is larger than the data.
