@@ -275,3 +275,14 @@ def test_an_equal_config_is_no_conflict(run: RunDirectory, tiny_config: TinyConf
         runs.check_identity(
             run, tiny_config({"loss.r1": 1, "training.epochs": 1, "training.steps": None})
         )
+
+
+def test_of_another_recipe_its_name_is_told_and_not_all_that_it_brings() -> None:
+    kept = begun(Path("all-digits"), api.describe("digits-gpu"))
+    with pytest.raises(ConflictError) as caught:
+        runs.check_identity(kept, api.describe("digits", seed=1))
+    said = str(caught.value)
+    assert 'config: recipe is "digits-gpu" there and "digits" here; training.seed is 0 ' in said
+    assert "here. Leave" in said
+    assert "layers" not in said
+    assert "gancli train --resume all-digits)" in said
