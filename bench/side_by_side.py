@@ -16,7 +16,7 @@ from gancli.config import RunConfig, differences
 from gancli.errors import GancliError
 from gancli.observing import Observer
 from gancli.placement import Placement
-from gancli.runs import RunDirectory
+from gancli.runs import RunDirectory, Status
 from gancli.session import train
 
 _RESULT = "measured.json"
@@ -51,9 +51,16 @@ def give(commands: Sequence[Sequence[object]], at_a_time: int) -> None:
 
 
 def train_afresh(config: RunConfig, run: Path) -> tuple[RunDirectory, float]:
-    """Train a run from its start, and return it with the seconds of a core that it took."""
+    """Train a run from its start, and return it with the seconds of a core that it took.
+
+    Raises:
+        SystemExit: it was stopped before its end, of which nothing is to be measured.
+    """
     began = os.times()
     directory = RunDirectory(run)
-    train(config, Placement(directory, device="cpu", force=True), Observer())
+    (run / _RESULT).unlink(missing_ok=True)  # of the run that lies there
+    outcome = train(config, Placement(directory, device="cpu", force=True), Observer())
+    if outcome.status is not Status.FINISHED:
+        raise SystemExit(f"{run}: {outcome.status} at step {outcome.step:,}")
     ended = os.times()
     return directory, ended.user + ended.system - began.user - began.system
