@@ -56,6 +56,7 @@ def test_the_recipe_for_a_gpu_is_the_one_for_a_cpu_made_larger() -> None:
     changed = config.differences(*(preparing.resolve(wanted, 10) for wanted in (small, large)))
     names = {key.partition(".")[2] for key in changed}
     assert names == {"", "layers", "lr", "batch_size", "steps", "shift"}
+    assert (small.training.precision, large.training.precision) == ("fp32", "auto")
     shapes = [
         [re.sub(r"\d+", "N", layer, count=1) for layer in wanted.generator.layers]
         for wanted in (small, large)
