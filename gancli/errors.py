@@ -101,6 +101,7 @@ def memory_advice(advice: str) -> Iterator[None]:
         raise StorageError(f"out of memory; {advice}") from error
     except RuntimeError as error:
         # torch has no type for the CPU's refusal, only these words.
-        if not re.search(r"can't allocate memory|out of memory|not enough memory", str(error)):
+        words = r"can't allocate memory|out of memory|not enough memory|ALLOC_FAILED"
+        if not re.search(words, str(error)):
             raise
         raise StorageError(f"out of memory; {advice}") from error

@@ -10,6 +10,7 @@ from gancli import data, ranks
 from gancli.config import STACKED_SOURCE, RunConfig
 from gancli.cores import thread_counts
 from gancli.data import DataSplits, ImageSet
+from gancli.devices import multiplies_16_bits
 from gancli.errors import ConfigError, memory_advice
 from gancli.networks import build_discriminator, build_generator, mixing_layer
 from gancli.quality import reals
@@ -113,7 +114,9 @@ def with_way(config: RunConfig, images: ImageSet, plan: Plan, device: torch.devi
     # An accelerator does the work, and a thread feeds it.
     counts = thread_counts() if device.type == "cpu" else [1]
     threads = [training.threads] if isinstance(training.threads, int) else counts
-    precisions = ["fp32", "bf16"] if training.precision == "auto" else [training.precision]
+    precisions = [training.precision]
+    if training.precision == "auto":
+        precisions = ["fp32", "bf16"] if multiplies_16_bits(device) else ["fp32"]
     ways = [Way(count, precision) for count in threads for precision in precisions]
     found = fastest_way(config, images, plan, device, ways)
     torch.set_num_threads(found.threads)

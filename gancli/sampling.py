@@ -12,7 +12,7 @@ from torch import Tensor
 from gancli import checkpoints, data
 from gancli.config import RunConfig
 from gancli.data import DataSplits, ImageSet
-from gancli.errors import CheckpointError, ConfigError, DataError
+from gancli.errors import CheckpointError, ConfigError, DataError, memory_advice
 from gancli.latents import latents_between, latents_of_seeds
 from gancli.networks import Generator, build_generator, place
 from gancli.runs import RunDirectory, Status, find_run
@@ -162,6 +162,7 @@ def load(
 
     Raises:
         CheckpointError: no such run, none of its checkpoints is whole, or weights are no numbers.
+        StorageError: the device has no memory left.
     """
     if name is not None and str(name).endswith(".safetensors"):
         path = Path(name).expanduser()
@@ -207,7 +208,8 @@ def _trained(checkpoint: checkpoints.Checkpoint, run: RunDirectory | None, devic
     except ConfigError as error:
         raise CheckpointError(f"{checkpoint.path}: {error}") from error
     checkpoints.check_finite(tensors, checkpoint.path)
-    place(generator, device)
+    with memory_advice("free some of the device's, or take --device cpu"):
+        place(generator, device)
     generator.load_state_dict(tensors)
     return Trained(
         generator.eval().requires_grad_(False),

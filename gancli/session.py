@@ -60,7 +60,6 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
         Interrupted: a second signal; the checkpoint before stands.
     """
     device = pick_device(placement.device)
-    torch.backends.cudnn.deterministic = True
     with distributed.joined(device) as team:
         if team.rank:
             return _follow(placement, device, team)

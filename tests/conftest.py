@@ -1,4 +1,4 @@
-"""Every test runs offline, in a folder of its own, on one thread."""
+"""Every test runs offline, in a folder of its own, on one thread of the CPU."""
 
 from __future__ import annotations
 
@@ -30,6 +30,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("gancli")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _without_gpu() -> Iterator[None]:
+    """Hide GPUs from this process and from those it starts: figures are those of the CPU."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -55,7 +55,7 @@ def test_the_recipe_for_a_gpu_is_the_one_for_a_cpu_made_larger() -> None:
     small, large = api.describe("digits"), api.describe(recipes.MANY_CLASSES_GPU)
     changed = config.differences(*(preparing.resolve(wanted, 10) for wanted in (small, large)))
     names = {key.partition(".")[2] for key in changed}
-    assert names == {"", "layers", "lr", "batch_size", "steps", "shift"}
+    assert names == {"", "layers", "lr", "batch_size", "steps"}
     assert (small.training.precision, large.training.precision) == ("fp32", "auto")
     shapes = [
         [re.sub(r"\d+", "N", layer, count=1) for layer in wanted.generator.layers]
@@ -111,6 +111,16 @@ def test_what_is_trained_depends_on_how_many_images_there_are() -> None:
         wanted = api.describe(data="few", settings={"training.steps": steps})
         found, splits, _ = preparing.prepare(wanted)
         assert (len(splits.train), found.discriminator.shift) == (64, shift)
+
+
+def test_where_a_device_is_picked_convolutions_become_exact(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.backends.cudnn.deterministic", False)
+    monkeypatch.setattr("torch.backends.cudnn.allow_tf32", True)
+    assert devices.pick_device("cpu") == torch.device("cpu")
+    assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.allow_tf32
 
 
 @pytest.mark.parametrize("present", [True, False])

@@ -12,7 +12,7 @@ from tiny import TinyConfig, TrainRun
 
 from gancli import checkpoints, sampling
 from gancli.config import LARGEST_SEED
-from gancli.errors import CheckpointError, ConfigError
+from gancli.errors import CheckpointError, ConfigError, StorageError
 from gancli.files import checksum_path
 from gancli.runs import RunDirectory
 from gancli.sampling import BLOCK_IMAGES, Trained, from_pixels, to_pixels
@@ -33,6 +33,18 @@ def of_digit(tiny_digit_run: RunDirectory) -> Trained:
 @pytest.fixture
 def copy(tiny_run: RunDirectory) -> RunDirectory:
     return RunDirectory(Path(shutil.copytree(tiny_run.path, "runs/tiny")))
+
+
+@pytest.mark.parametrize("words", ["CUDA out of memory. Tried", "CUBLAS_STATUS_ALLOC_FAILED when"])
+def test_a_device_without_memory_is_told(
+    tiny_run: RunDirectory, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    def full(*_: object) -> None:
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(sampling, "place", full)
+    with pytest.raises(StorageError, match="out of memory; free some of the device's, or take --d"):
+        sampling.load(tiny_run.path)
 
 
 # A seed means an image.

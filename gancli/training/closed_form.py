@@ -304,7 +304,10 @@ def _learn(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> None
         found = gradient.t() @ values
     else:
         found = convolved_back(gradient, values, weight, layer.stride, _padding(layer), 1)
-    layer.weight.grad = found.to(layer.weight.dtype)
+    found = found.to(layer.weight.dtype)
+    if found.stride() != layer.weight.stride():  # fused optimisers go through memory in its order
+        found = torch.empty_like(layer.weight).copy_(found)
+    layer.weight.grad = found
 
 
 def _through(layer: Any, values: Tensor, passed: Tensor, *, back: bool = False) -> Tensor:

@@ -408,7 +408,7 @@ def _both_logits(state: TrainState, batch: _Batch, gammas: tuple[float, float]) 
 def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -> Tensor:
     """Take one step of an optimiser along the gradients, and return their norm.
 
-    On an accelerator that is nan where the loss is no finite number, and nothing was moved.
+    On CUDA that is nan where the loss is no finite number, and nothing was moved.
     """
     gradients = [weight.grad for weight in optimizer.weights if weight.grad is not None]
     loss = loss.detach().clone()
@@ -424,12 +424,12 @@ def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -
 
 
 def _answers_at_once(device: torch.device) -> bool:
-    """Tell whether the host may look at a number without waiting for work under way.
+    """Tell whether the host is to look at a number, though it may have to wait for it.
 
-    An accelerator is not asked within a step. A bad update changes nothing there, and leaves a nan
-    in the figures, which the loop finds at the next log line.
+    CUDA is not asked within a step. A bad update changes nothing there, and leaves a nan in the
+    figures, which the loop finds at the next log line. Optimisers elsewhere cannot leave one out.
     """
-    return device.type == "cpu"
+    return device.type != "cuda"
 
 
 def diverged(what: str, value: float, step: int) -> TrainingError:

@@ -28,6 +28,8 @@ _ROUNDS = 3
 _WINDOW_SECONDS = 0.06
 _STEP_SECONDS = 0.02
 _SMALL_BATCH = 8
+# By then an accelerator has chosen its kernels for batches of the size.
+_STEPS_TO_WARM = 3
 # More threads than another count must gain more than this: less is chance, and cores are shared.
 _GAIN = 1.05
 _CLEAR = 1.15
@@ -72,7 +74,7 @@ def fastest_way(
             for way in ways:
                 if way == ways[0] or not _crawls(rates[way], rates[ways[0]]):
                     torch.set_num_threads(way.threads)
-                    made, taken = _window(steps[way.precision], most_steps)
+                    made, taken = _window(steps[way.precision], most_steps, device)
                     rates[way].append(made / taken)
             if _settled(list(rates.values())):
                 break
@@ -99,26 +101,42 @@ def _settled(rates: Sequence[list[float]]) -> bool:
     return len(best) > 1 and min(best) > _CLEAR * max(others)
 
 
-def _window(step: Callable[[], None], most_steps: int) -> tuple[int, float]:
+def _window(step: Callable[[], None], most_steps: int, device: torch.device) -> tuple[int, float]:
     """Make steps for a short while, and return how many and in what time.
 
     The first wakes the threads and does not count, unless it already took too long.
     """
     began = time.perf_counter()
     step()
+    _wait_for(device)
     woke = time.perf_counter()
     if woke - began > _WINDOW_SECONDS:
         return 1, woke - began
-    made, taken = 0, 0.0
-    while made < most_steps and taken < _WINDOW_SECONDS:
+    made = 0
+    while made < most_steps and time.perf_counter() - woke < _WINDOW_SECONDS:
         step()
-        made, taken = made + 1, time.perf_counter() - woke
-    return made, taken
+        made += 1
+    _wait_for(device)
+    return made, time.perf_counter() - woke
+
+
+def _wait_for(device: torch.device) -> None:
+    """Wait until an accelerator has done what it was given: steps only give it work."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
 
 
 def _sized_step(config: RunConfig, images: ImageSet, device: torch.device) -> Callable[[], None]:
-    """Return a step of training on batches that one thread is done with in a few hundredths."""
+    """Return a step of training on batches that one thread is done with in a few hundredths.
+
+    On an accelerator batches are whole: of smaller ones, launching would be timed.
+    """
     torch.set_num_threads(1)
+    if device.type != "cpu":
+        step = _step_of(config, images, device, config.training.batch_size)
+        for _ in range(_STEPS_TO_WARM):
+            step()
+        return step
     step = _step_of(config, images, device, _SMALL_BATCH)
     step()  # the first one loads what all need
     began = time.perf_counter()

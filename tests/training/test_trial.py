@@ -91,10 +91,12 @@ def test_one_window_that_something_disturbed_decides_nothing(
     windows: list[int] = []
     measured = trial._window
 
-    def disturbed(step: Callable[[], None], most_steps: int) -> tuple[int, float]:
+    def disturbed(
+        step: Callable[[], None], most_steps: int, device: torch.device
+    ) -> tuple[int, float]:
         threads = torch.get_num_threads()
         windows.append(threads)
-        count, seconds = measured(step, most_steps)
+        count, seconds = measured(step, most_steps, device)
         return count, seconds * (9 if windows.count(threads) == 4 - threads else 1)
 
     monkeypatch.setattr(trial, "_window", disturbed)
@@ -226,3 +228,53 @@ def test_counts_go_up_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
         8: [1, 2, 4, 8],
         64: [1, 2, 4, 8],
     }
+
+
+def test_an_accelerator_is_waited_for_and_tried_with_whole_batches(
+    tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on an accelerator: a step takes no time, and the wait after it all that it costs."""
+    clock = Machine({1: 0.0})
+    sizes: list[int] = []
+    queued = 0.0
+
+    def step_of(config: RunConfig, *rest: Any) -> Callable[[], None]:
+        sizes.append(rest[-1])
+
+        def step() -> None:
+            nonlocal queued
+            queued += {"fp32": 0.004, "bf16": 0.002}[config.training.precision]
+            clock.now += 0.001
+
+        return step
+
+    def synchronize() -> None:
+        nonlocal queued
+        clock.now, queued = clock.now + queued, 0.0
+
+    monkeypatch.setattr(trial, "time", clock)
+    monkeypatch.setattr(trial, "_step_of", step_of)
+    monkeypatch.setattr(torch.accelerator, "synchronize", synchronize)
+    config, splits, plan = prepare(tiny_config({"training.steps": 10_000}))
+    ways = [Way(1, "fp32"), Way(1, "bf16")]
+    found = fastest_way(config, splits.train, plan, torch.device("cuda"), ways)
+    assert found == (1, "bf16")
+    assert sizes == [config.training.batch_size] * 2
+
+
+def test_a_gpu_that_only_imitates_16_bits_is_not_tried_with_them(
+    tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, splits, plan = prepare(tiny_config({"training.precision": "auto"}))
+    tried: list[Way] = []
+
+    def fastest(*words: Any) -> Way:
+        tried.extend(words[-1])
+        return words[-1][-1]  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(preparing, "fastest_way", fastest)
+    for able, expected in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda able=able, **_: able)
+        found = preparing.with_way(config, splits.train, plan, torch.device("cuda"))
+        assert found.training.precision == expected
+    assert tried == [(1, "fp32"), (1, "bf16"), (1, "fp32")]
