@@ -33,7 +33,8 @@ INTRODUCTION = """\
 `gancli train --digit 7` is the recipe `digit`, `gancli train` is `digits`, and on an NVIDIA GPU the
 wider `digits-gpu`, of which nothing is measured here, for want of one. This page is written by
 `python bench/default_recipe.py RUNS_DIR`, of runs of one thread each, two at a time. Its parts may
-be of different days, and each ends with the machine it was measured on.
+be of different days, and each ends with the machine it was measured on; seconds compare within a
+part alone.
 
 All figures but those of the last section are of the test split, and nothing was chosen by them.
 They are of the generator averaged at the end of a run, save where a course over time is shown; no
