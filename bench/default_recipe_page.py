@@ -269,8 +269,10 @@ def _levers(folder: Path, before: str, where: str) -> str:
     )
     for recipe in ("digit", "digits"):
         done = search.finished(search.jobs(folder, recipe, search.DIGITS, search.SEEDS))
-        table = f"{search.table(recipe, done)}\n{where}" if done else ""
-        text += f"\n### `{recipe}`\n\n{table or _kept(_under(before, '###'), f'`{recipe}`')}"
+        told = _kept(_under(before, "###"), f"`{recipe}`")
+        if done:
+            told = f"{search.table(recipe, done)}\n\n{search.verdict(recipe, done)}\n{where}"
+        text += f"\n### `{recipe}`\n\n{told}"
     return text
 
 

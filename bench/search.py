@@ -118,6 +118,20 @@ def finished(planned: list[Job]) -> list[tuple[Job, dict[str, Any]]]:
     return [(job, found) for job in planned if (found := job.found) is not None]
 
 
+def verdict(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
+    """Say which variants were nearer to real images in every run than the recipe in any."""
+    distances = {
+        name: [found[FIGURES[0]][0] for job, found in done if job.variant == name]
+        for name in variants_of(recipe)
+    }
+    best = min(distances["default"], default=None)
+    if best is None:
+        return "The recipe itself was not trained."
+    nearer = [f"`{name}`" for name, found in distances.items() if found and max(found) < best]
+    listed = ", ".join(nearer) or "none"
+    return f"Nearer to real images, by the judge, in every run than the recipe in any: {listed}."
+
+
 def table(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
     """Return the variants as Markdown: medians over digits and seeds, spread of the distance."""
     share = "share" if recipe == "digit" else "label accuracy"
@@ -171,6 +185,7 @@ def main() -> None:
         todo = [(*words, job.name) for job in planned if job.found is None]
         side_by_side.give(todo, wanted.side_by_side)
     print(table(wanted.recipe, finished(planned)))
+    print(f"\n{verdict(wanted.recipe, finished(every))}")
 
 
 if __name__ == "__main__":

@@ -69,10 +69,31 @@ def test_a_table_of_levers_stays_beside_a_new_one(
 
     monkeypatch.setattr(page.search, "finished", finished)
     monkeypatch.setattr(page.search, "table", lambda recipe, done: f"| new of {recipe} |")
+    monkeypatch.setattr(page.search, "verdict", lambda recipe, done: "None better.")
     page.write(nothing, tmp_path / "runs")
     told = target.read_text().split("### `digit`")[1]
     assert told.index("| new of digit |") < told.index("### `digits`") < told.index("| old |")
     assert told.count("gancli 0.1.0.") == 1  # the machine of the new one
+
+
+def test_a_lever_helps_that_does_in_every_run(page: ModuleType) -> None:
+    names = list(page.search.variants_of("digit"))
+    assert names[0] == "default"
+
+    def said(**distances: list[float]) -> str:
+        done = [
+            (page.search.Job("digit", name, {}, 7, seed, Path()), {page.DISTANCE: (found, 7.7)})
+            for name, each in distances.items()
+            for seed, found in enumerate(each)
+        ]
+        told: str = page.search.verdict("digit", done)
+        return told
+
+    good, poor = names[1], names[2]
+    found = said(default=[16.0, 15.0], **{good: [14.9, 14.0], poor: [15.1, 3.0]})
+    assert found.endswith(f"than the recipe in any: `{good}`.")
+    assert said(default=[16.0], **{good: [16.0]}).endswith("in any: none.")
+    assert said(**{good: [1.0]}) == "The recipe itself was not trained."
 
 
 def part_of(name: str) -> object:
