@@ -271,7 +271,7 @@ def _levers(folder: Path, before: str, where: str) -> str:
         done = search.finished(search.jobs(folder, recipe, search.DIGITS, search.SEEDS))
         told = _kept(_under(before, "###"), f"`{recipe}`")
         if done:
-            told = f"{search.table(recipe, done)}\n\n{search.verdict(recipe, done)}\n{where}"
+            told = search.told(recipe, done) + where
         text += f"\n### `{recipe}`\n\n{told}"
     return text
 

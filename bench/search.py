@@ -29,7 +29,7 @@ from gancli.config import RunConfig
 from gancli.metrics.scores import score
 
 HOLDOUT = 10_000
-DIGITS, SEEDS = [7, 2], [0, 1, 2]
+DIGITS, SEEDS = [7, 2, 8], [0, 1, 2]
 FIGURES = (
     "frechet_distance_judge",
     "frechet_distance_random",
@@ -133,7 +133,7 @@ def verdict(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
 
 
 def table(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
-    """Return the variants as Markdown: medians over digits and seeds, spread of the distance."""
+    """Return the variants as Markdown: medians over seeds, spread of the distance."""
     share = "share" if recipe == "digit" else "label accuracy"
     lines = [
         "| variant | what is changed | runs | steps | seconds of a core | distance, judge "
@@ -162,6 +162,16 @@ def table(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
+def told(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
+    """Return tables and verdicts as Markdown: what helps one digit may not help another."""
+    parts = []
+    for digit in dict.fromkeys(job.digit for job, _ in done):
+        of_digit = [(job, found) for job, found in done if job.digit == digit]
+        heading = "" if digit is None else f"Digit {digit}:\n\n"
+        parts.append(f"{heading}{table(recipe, of_digit)}\n\n{verdict(recipe, of_digit)}\n")
+    return "\n".join(parts)
+
+
 def main() -> None:
     layout = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
@@ -184,8 +194,7 @@ def main() -> None:
         words = (__file__, wanted.folder, "--recipe", wanted.recipe, "--job")
         todo = [(*words, job.name) for job in planned if job.found is None]
         side_by_side.give(todo, wanted.side_by_side)
-    print(table(wanted.recipe, finished(planned)))
-    print(f"\n{verdict(wanted.recipe, finished(every))}")
+    print(told(wanted.recipe, finished(planned)))
 
 
 if __name__ == "__main__":

@@ -68,8 +68,7 @@ def test_a_table_of_levers_stays_beside_a_new_one(
         return planned if planned[0].recipe == "digit" else []
 
     monkeypatch.setattr(page.search, "finished", finished)
-    monkeypatch.setattr(page.search, "table", lambda recipe, done: f"| new of {recipe} |")
-    monkeypatch.setattr(page.search, "verdict", lambda recipe, done: "None better.")
+    monkeypatch.setattr(page.search, "told", lambda recipe, done: f"| new of {recipe} |\n")
     page.write(nothing, tmp_path / "runs")
     told = target.read_text().split("### `digit`")[1]
     assert told.index("| new of digit |") < told.index("### `digits`") < told.index("| old |")
@@ -94,6 +93,20 @@ def test_a_lever_helps_that_does_in_every_run(page: ModuleType) -> None:
     assert found.endswith(f"than the recipe in any: `{good}`.")
     assert said(default=[16.0], **{good: [16.0]}).endswith("in any: none.")
     assert said(**{good: [1.0]}) == "The recipe itself was not trained."
+
+
+def test_levers_are_told_of_each_digit_apart(page: ModuleType) -> None:
+    figures = {name: (0.5, 1.0) for name in page.search.FIGURES} | {"seconds": 99, "steps": 3_000}
+    done = [
+        (page.search.Job("digit", "default", {}, digit, seed, Path()), figures)
+        for digit, seeds in ((7, 2), (2, 1))
+        for seed in range(seeds)
+    ]
+    first, second = page.search.told("digit", done).split("Digit 2:")
+    assert first.startswith("Digit 7:\n\n| variant |")
+    assert "| default | nothing | 2 | 3,000 | 99 |" in first
+    assert "| default | nothing | 1 | 3,000 | 99 |" in second
+    assert first.count("than the recipe in any: none.") == 1
 
 
 def part_of(name: str) -> object:
