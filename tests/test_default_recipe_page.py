@@ -96,7 +96,7 @@ def test_a_lever_helps_that_does_in_every_run(page: ModuleType) -> None:
 
 
 def test_levers_are_told_of_each_digit_apart(page: ModuleType) -> None:
-    figures = {name: (0.5, 1.0) for name in page.search.FIGURES} | {"seconds": 99, "steps": 3_000}
+    figures = dict.fromkeys(page.search.FIGURES, (0.5, 1.0)) | {"seconds": 99, "steps": 3_000}
     done = [
         (page.search.Job("digit", "default", {}, digit, seed, Path()), figures)
         for digit, seeds in ((7, 2), (2, 1))
