@@ -264,8 +264,10 @@ def _stacked(runs: list[tuple[Job, Found]]) -> str:
 def _levers(folder: Path, before: str, where: str) -> str:
     """Return the tables of the search; one that no run is there of stays as it stands."""
     text = (
-        "One setting changed at a time, trained on the first 50,000 training images and judged by "
-        "the last 10,000, which are withheld (`python bench/search.py`): medians over runs.\n"
+        "One setting changed at a time, and the steps where one takes more or less, so that all "
+        "take about as long; a few variants combine what helped. Trained on the first 50,000 "
+        "training images and judged by the last 10,000, which are withheld (`python "
+        "bench/search.py`): medians over runs, of which three are needed to claim anything.\n"
     )
     for recipe in ("digit", "digits"):
         done = search.finished(search.jobs(folder, recipe, search.DIGITS, search.SEEDS))
