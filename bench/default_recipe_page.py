@@ -226,6 +226,8 @@ def _long(runs: list[tuple[Job, Found]]) -> str:
 
 
 def _few(runs: list[tuple[Job, Found]]) -> str:
+    training = api.describe("digit").training
+    shown = (training.steps or 0) * training.batch_size // 500
     lines = []
     for digit, found in _digits_of(runs).items():
         names = ("precision_judge", "recall_judge", "coverage_judge")
@@ -240,11 +242,11 @@ def _few(runs: list[tuple[Job, Found]]) -> str:
         )
     return (
         "A folder of its first 500 training images, judged by 500 fakes, as `gancli "
-        "evaluate` does; coverage also by as many as there are test images. Each is shown 384 "
-        "times, and so moved (`discriminator.shift`). Below -3, the test of memorisation says that "
-        "fakes are copies. The last column is the same of images that were never shown, the mean "
-        "over five times 500: where it is below 0, fakes are nearer to all images than the test "
-        "images are, and only the difference is copying.\n\n"
+        "evaluate` does; coverage also by as many as there are test images. Each is shown "
+        f"{shown} times, and so moved (`discriminator.shift`). Below -3, the test of memorisation "
+        "says that fakes are copies. The last column is the same of images that were never shown, "
+        "the mean over five times 500: where it is below 0, fakes are nearer to all images than "
+        "the test images are, and only the difference is copying.\n\n"
         "| digit | runs | distance, times real | precision (real) | recall (real) "
         "| coverage (real) | coverage by more (real) | copying z | by images not shown |\n"
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"

@@ -31,6 +31,8 @@ DIGITS = range(10)
 CLASSIFIERS = ("r3-dense", "cnn")
 DEFAULT_SAMPLES = 64
 _STEPS_OF_A_WAY = 10
+# Of tens of thousands of images, with labels 0 to 9.
+_TEN_CLASSES = ("mnist", *DOWNLOADS)
 WEIGHTS = ("last", "best")
 
 
@@ -75,7 +77,7 @@ def describe(
     if recipe is None:
         one_class = changes.get("data.digit") is not None or _lacks_classes(source)
         recipe = recipes.usual(source, one_class)
-        large = source in (None, "mnist", *DOWNLOADS)  # own data may be fewer than its batches
+        large = source is None or source in _TEN_CLASSES  # own data may be fewer than its batches
         if recipe == recipes.MANY_CLASSES and large and _is_gpu(device):
             recipe = recipes.MANY_CLASSES_GPU
     if isinstance(source, str) and source not in NAMED_SOURCES:
@@ -89,7 +91,7 @@ def describe(
             raise ConfigError(f"--preview: recipe '{recipe}' has none; it is short enough as it is")
         changes["training.epochs"] = found.table["preview_epochs"]
     config = recipes.build(found, changes, f"recipe '{recipe}'")
-    if config.data.source in ("mnist", *DOWNLOADS) and config.data.digit not in (None, *DIGITS):
+    if config.data.source in _TEN_CLASSES and config.data.digit not in (None, *DIGITS):
         has = "MNIST has digits" if config.data.source == "mnist" else f"{config.data.source} has"
         raise ConfigError(f"--digit {config.data.digit} is out of range: {has} 0 to 9")
     return config

@@ -611,7 +611,10 @@ def _too_short(case: _Case) -> Finding | None:
         changes = [f"training.steps={max(4 * training.steps, 4 * case.limits.least_steps)}"]
     else:
         changes = [f"training.epochs={4 * (training.epochs or 1):g}"]
-    if case.config.recipe in recipes.USUAL and not case.config.discriminator.shift:
+    if (
+        case.config.recipe in recipes.SHIFTING_IF_SHOWN_OFTEN
+        and not case.config.discriminator.shift
+    ):
         changes.append("discriminator.shift=auto")  # the run has kept what its own length came to
     return Finding("not trained long enough", Severity.NOTE, epoch, evidence, tuple(changes))
 

@@ -304,10 +304,8 @@ def _learn(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> None
         found = gradient.t() @ values
     else:
         found = convolved_back(gradient, values, weight, layer.stride, _padding(layer), 1)
-    found = found.to(layer.weight.dtype)
-    if found.stride() != layer.weight.stride():  # fused optimisers go through memory in its order
-        found = torch.empty_like(layer.weight).copy_(found)
-    layer.weight.grad = found
+    # Fused optimisers go through memory in the order of the weight.
+    layer.weight.grad = _as(found.to(layer.weight.dtype), layer.weight)
 
 
 def _through(layer: Any, values: Tensor, passed: Tensor, *, back: bool = False) -> Tensor:
@@ -354,7 +352,7 @@ def _norm_back(
 def _as(values: Tensor, like: Tensor) -> Tensor:
     """Return values in the shape and memory layout of others: mixed layouts make slow kernels."""
     values = values.reshape(like.shape)
-    return values if like.is_contiguous() else torch.empty_like(like).copy_(values)
+    return values if values.stride() == like.stride() else torch.empty_like(like).copy_(values)
 
 
 def _over_pixels(gradient: Tensor) -> Tensor:

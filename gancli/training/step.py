@@ -414,7 +414,7 @@ def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -
     loss = loss.detach().clone()
     state.team.average_([loss, *gradients])
     norm, healthy = _length(gradients), loss.isfinite()
-    if optimizer.can_skip and not _answers_at_once(loss.device):
+    if optimizer.can_skip and not _is_looked_at(loss.device):
         optimizer.step(skip=1 - healthy.float())
         return norm.where(healthy, torch.nan)
     if not healthy:
@@ -423,7 +423,7 @@ def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -
     return norm
 
 
-def _answers_at_once(device: torch.device) -> bool:
+def _is_looked_at(device: torch.device) -> bool:
     """Tell whether the host is to look at a number, though it may have to wait for it.
 
     CUDA is not asked within a step. A bad update changes nothing there, and leaves a nan in the

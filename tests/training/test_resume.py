@@ -430,7 +430,7 @@ def test_where_the_host_does_not_wait_for_losses_it_learns_at_a_save_or_log_line
     words: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(step_module, "_answers_at_once", lambda device: False)
+    monkeypatch.setattr(step_module, "_is_looked_at", lambda device: False)
     run = RunDirectory(Path("run"))
     with pytest.raises(TrainingError, match=f"{words}.*training diverged"):
         train_run(tiny_config({**DIVERGING, "record.checkpoint_every_seconds": seconds}), run.path)

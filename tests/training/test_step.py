@@ -328,7 +328,7 @@ def test_where_the_host_does_not_wait_a_bad_update_is_skipped_and_told(
     tiny_config: TinyConfig, rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On an accelerator, that is; here its way is taken on a CPU."""
-    monkeypatch.setattr(step_module, "_answers_at_once", lambda device: False)
+    monkeypatch.setattr(step_module, "_is_looked_at", lambda device: False)
     config = resolved(tiny_config, {"discriminator_optimizer.name": rule})
     state = create(config, CPU)
     train_step(state, batches(), config, 0.0)
