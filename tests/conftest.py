@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import socket
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
-from tiny import TINY, TinyConfig, TrainRun, WriteIdx
+from tiny import TINY, OfBench, TinyConfig, TrainRun, WriteIdx
 
 from gancli import config, session
 from gancli.config import RunConfig
@@ -66,6 +68,17 @@ def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture
+def of_bench(monkeypatch: pytest.MonkeyPatch) -> OfBench:
+    """Import a module of bench/ by its name, as the scripts there import each other."""
+
+    def load(name: str) -> ModuleType:
+        monkeypatch.syspath_prepend(Path(__file__).parent.parent / "bench")
+        return importlib.import_module(name)
+
+    return load
 
 
 @pytest.fixture(scope="session")

@@ -7,18 +7,14 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
-BENCH = Path(__file__).parent.parent / "bench"
+from tiny import OfBench
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    monkeypatch.syspath_prepend(BENCH)
-    import default_recipe_page
-
-    assert isinstance(default_recipe_page, ModuleType)
-    monkeypatch.setattr(default_recipe_page, "DOCS", tmp_path)
-    return default_recipe_page
+def page(of_bench: OfBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    module = of_bench("default_recipe_page")
+    monkeypatch.setattr(module, "DOCS", tmp_path)
+    return module
 
 
 def test_a_part_without_runs_stays_as_it_stands(page: ModuleType, tmp_path: Path) -> None:

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from tiny import OfBench
 
 from gancli import api, recipes
 from gancli.networks import build_discriminator, build_generator, parameters
 from gancli.preparing import resolve
 from gancli.runs import Status
 
-BENCH = Path(__file__).parent.parent / "bench"
 PEERS = [name for name in recipes.names() if name.startswith("peer-")]
 WORKS = [*PEERS, "r1-fc", "r4-base", "r5-base"]
 
 
 @pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(BENCH)
-    import plain_loops
-
-    assert isinstance(plain_loops, ModuleType)
-    return plain_loops
+def plain(of_bench: OfBench) -> ModuleType:
+    return of_bench("plain_loops")
 
 
 def test_every_peer_has_a_plain_loop(plain: ModuleType) -> None:

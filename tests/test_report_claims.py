@@ -6,19 +6,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tiny import OfBench
 
 from gancli import recipes
 
-BENCH = Path(__file__).parent.parent / "bench"
-
 
 @pytest.fixture
-def claims(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(BENCH)
-    import report_claims
-
-    assert isinstance(report_claims, ModuleType)
-    return report_claims
+def claims(of_bench: OfBench) -> ModuleType:
+    return of_bench("report_claims")
 
 
 def test_every_claim_is_about_recipes_that_exist(claims: ModuleType) -> None:
@@ -72,9 +67,8 @@ def test_a_verdict_needs_three_seeds_and_all_of_them(claims: ModuleType) -> None
     assert verdict([blind] * 3) == "undecided"
 
 
-def test_minutes_stand_last_before_the_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(BENCH)
-    from reports import with_minutes
+def test_minutes_stand_last_before_the_tables(of_bench: OfBench) -> None:
+    with_minutes = of_bench("reports").with_minutes
 
     text = '# Why.\nsummary = "s"\n\n[training]\nepochs = 3\n'
     once = with_minutes(text, 12.345)

@@ -7,22 +7,16 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from tiny import TinyConfig
+from tiny import OfBench, TinyConfig
 
 from gancli.config import RunConfig
 from gancli.observing import Observer
 from gancli.placement import Outcome, Placement
 
-BENCH = Path(__file__).parent.parent / "bench"
-
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(BENCH)
-    import side_by_side
-
-    assert isinstance(side_by_side, ModuleType)
-    return side_by_side
+def bench(of_bench: OfBench) -> ModuleType:
+    return of_bench("side_by_side")
 
 
 def test_a_run_is_trained_afresh_and_found_by_its_config(

@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tiny import OfBench
 
 from gancli import recipes
 
-BENCH = Path(__file__).parent.parent / "bench"
+
+@pytest.fixture
+def page(of_bench: OfBench) -> ModuleType:
+    return of_bench("speed_page")
 
 
 @pytest.fixture
-def page(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(BENCH)
-    import speed_page
-
-    assert isinstance(speed_page, ModuleType)
-    return speed_page
-
-
-@pytest.fixture
-def windows(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(BENCH)
-    import windows
-
-    assert isinstance(windows, ModuleType)
-    return windows
+def windows(of_bench: OfBench) -> ModuleType:
+    return of_bench("windows")
 
 
 @pytest.mark.parametrize(

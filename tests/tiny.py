@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from gancli.config import RunConfig
 from gancli.placement import Outcome
 
+OfBench = Callable[[str], ModuleType]
 TinyConfig = Callable[..., RunConfig]
 TrainRun = Callable[..., Outcome]
 WriteIdx = Callable[[Path, npt.NDArray[np.uint8]], Path]
