@@ -13,6 +13,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from gancli.errors import StorageError
 
 TEMPORARY_PREFIX = ".gancli-"
 _LONGEST_CHECKSUMS = 1000
+_FORGOTTEN_SECONDS = 86_400.0
 
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another place",
@@ -109,6 +111,7 @@ def atomic_folder(target: Path, belongs: Callable[[str], bool]) -> Iterator[Path
     temporary, old = (
         target.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}") for _ in range(2)
     )
+    remove_leftovers(target.parent, _FORGOTTEN_SECONDS)
     try:
         temporary.mkdir()
         yield temporary
@@ -184,11 +187,21 @@ def write_text(target: Path, content: str) -> None:
     write_bytes(target, content.encode())
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files that a killed process left in a folder."""
+def remove_leftovers(folder: Path, idle_seconds: float = 0.0) -> None:
+    """Remove temporary files and folders that a killed process left in a folder.
+
+    Args:
+        folder: where they lie.
+        idle_seconds: what was written to since then stays, for a process may be at work on it.
+    """
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
         with contextlib.suppress(OSError):
-            path.unlink()
+            if time.time() - path.stat().st_mtime < idle_seconds:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

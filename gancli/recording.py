@@ -106,6 +106,9 @@ class Recorder:
         )
         self.run.cut_log(state.step)
         self.history = self.run.read_log()
+        seen = len(self.history) // self.lines_a_visit * self.lines_a_visit
+        if seen:
+            self.suspicion = self._diagnosis(self.history[:seen]).failure
         files.make_folder(self.run.frames)
         files.make_folder(self.run.path / "snapshots")
         return state
@@ -135,7 +138,7 @@ class Recorder:
 
     def _visit(self) -> None:
         """Let the doctor look at the log; what it finds twice in a row is a failure."""
-        diagnosis = doctor.diagnose(self.history, self.config, images=len(self.images))
+        diagnosis = self._diagnosis(self.history)
         self.observer.diagnosed(diagnosis)
         found = diagnosis.failure
         if found is not None and self.suspicion is not None and found.name == self.suspicion.name:
@@ -143,6 +146,9 @@ class Recorder:
             if self.placement.on_failure == "warn":
                 self.observer.warned(found.sentence())
         self.suspicion = found
+
+    def _diagnosis(self, history: list[dict[str, Any]]) -> doctor.Diagnosis:
+        return doctor.diagnose(history, self.config, images=len(self.images))
 
     def stepped(self, step: int) -> None:
         """Take note of a step."""

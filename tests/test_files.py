@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,20 @@ def test_a_folder_that_cannot_be_replaced_stays(
     with files.atomic_folder(target, lambda _: True) as folder:
         (folder / "1.png").write_text("new")
     assert [path.name for path in target.iterdir()] == ["1.png"]
+
+
+def test_what_was_left_of_a_folder_days_ago_goes(tmp_path: Path) -> None:
+    for name, days in {".gancli-0123456789ab": 2, ".gancli-ba9876543210": 0.5, "mine": 9}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_text("half")
+        then = time.time() - 86_400 * days
+        os.utime(tmp_path / name, (then, then))
+    with files.atomic_folder(tmp_path / "fakes", lambda _: True) as folder:
+        (folder / "0.png").write_text("whole")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {".gancli-ba9876543210", "mine", "fakes"}
+    files.remove_leftovers(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", "fakes"}
 
 
 def test_a_name_that_is_too_long_is_refused_in_words(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from gancli.data.synthetic import Targets, targets
 from gancli.errors import ConfigError, DataError, did_you_mean
 
 EMBEDDED_MNIST = Path(__file__).parent / "mnist"
+_NO_CLASS = 255
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,6 +262,11 @@ def _read_labels(path: Path, images: int, images_path: Path) -> npt.NDArray[np.i
     if len(labels) != images:
         raise DataError(
             f"{path} holds {len(labels)} labels for the {images} images of {images_path.name}"
+        )
+    if (labels == _NO_CLASS).all():
+        raise DataError(
+            f"{path} holds nothing but the label {_NO_CLASS}, which is no class; move it away to "
+            "train without labels"
         )
     return labels.astype(np.int64)
 

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 from pathlib import Path
 
 import pytest
 from commands import Lab, call, files_below, lab, made, refused
+from tiny import TinyConfig, TrainRun
 
 from gancli.doctor import Diagnosis, Finding, Severity, examine
 from gancli.errors import UnhealthyError
+from gancli.observing import Observer
 from gancli.runs import RunDirectory
 
 __all__ = ["lab"]
@@ -112,6 +115,30 @@ def test_a_failing_run_stops_saved_and_goes_on_when_told_to(lab: Lab) -> None:
     assert RunDirectory(RUN).read_status()["status"] == "finished"
     steps = [line["step"] for line in RunDirectory(RUN).read_log()]
     assert steps == list(range(2, 61, 2))
+
+
+def test_a_run_that_was_paused_stops_where_it_would_have(
+    tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gancli import recording
+
+    def diagnose(log, config, **_):
+        return Diagnosis((ILL,) if len(log) >= 5 else (), 0, 0.0)
+
+    class Pause(Observer):
+        def stepped(self, step: int) -> None:
+            if step == 5:
+                signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(recording.doctor, "diagnose", diagnose)
+    wanted = tiny_config({"record.log_every": 1 / 6})
+    for name, observer in {"whole": None, "paused": Pause()}.items():
+        run = Path(name)
+        if observer is not None:
+            paused = train_run(wanted, run, observer=observer).run.read_status()
+            assert (paused["status"], paused["step"]) == ("interrupted", 5)
+        with pytest.raises(UnhealthyError, match="stopped at step 6 of 12"):
+            train_run(wanted, run, on_failure="stop")
 
 
 def test_three_more_seeds_are_tried(lab: Lab) -> None:

@@ -189,6 +189,7 @@ def test_colours_become_the_luma_that_eyes_see(write_idx: WriteIdx) -> None:
     [
         ([0, 1], "holds 2 labels for the 3 images of x.idx"),
         ([[0, 1, 0]], "x.labels.idx has the shape [1, 3]; labels need [n]"),
+        ([255, 255, 255], "holds nothing but the label 255, which is no class; move it away to"),
         ([0, 1, 255], "not 0 to 255 without a gap (first missing: 2)"),
         ([1, 1, 2], "not 0 to 2 without a gap (first missing: 0)"),
     ],
