@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
+TOGETHER := --numprocesses 2
 
 .PHONY: run test check lint wheel-test clean
 
@@ -11,7 +12,7 @@ run: .venv/installed
 	$(BIN)/gancli animate digit-7
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest $(TOGETHER)
 
 check: lint test
 
@@ -25,7 +26,7 @@ wheel-test: .venv/installed-dev
 	rm -rf dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 	$(BIN)/pip install $(PIP_ARGS) --quiet --no-deps --force-reinstall dist/*.whl
-	GANCLI_EXPECT_WHEEL=1 $(BIN)/pytest; status=$$?; \
+	GANCLI_EXPECT_WHEEL=1 $(BIN)/pytest $(TOGETHER); status=$$?; \
 	$(BIN)/pip install $(PIP_ARGS) --quiet --no-deps --editable .; exit $$status
 
 .venv/installed: pyproject.toml constraints.txt
