@@ -115,7 +115,8 @@ class Result:
     outcome: dict[str, Any] | None = None
 
 
-# Called with a run's name, the kind of event, and what there is to say of it.
+# Called with a run's name, the kind of event, and what there is to say of it: a run "ended" with
+# its Result.
 Listener = Callable[[str, str, Any], None]
 
 
@@ -206,6 +207,7 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
                         index, result = worker.receive(listen)
                         if result is not None:
                             results[index] = result
+                            listen(result.run.name, "ended", result)
         finally:
             for worker in workers:
                 worker.dismiss()

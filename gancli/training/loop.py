@@ -59,7 +59,8 @@ def train(
         Why it stopped before the end (None when it did not), and the seconds spent in steps.
 
     Raises:
-        TrainingError: a loss is no finite number; nothing was saved after the last good step.
+        TrainingError: a loss or a gradient is no finite number; nothing was saved after the last
+            good step.
     """
     device = state.sums.device
     pixels = images.images.to(device)
@@ -116,7 +117,10 @@ def _batches(
     pixels: Tensor, labels: Tensor | None, indices: Tensor, config: RunConfig, team: Team
 ) -> list[tuple[Tensor, Tensor | None]]:
     """Return this process's part of a batch of real images, as networks see them, a D update."""
-    portions = torch.split(indices.to(pixels.device), config.training.batch_size)
+    if pixels.is_cuda:  # from memory like this, it need not be waited for
+        indices = indices.pin_memory()
+    here = indices.to(pixels.device, non_blocking=True)
+    portions = torch.split(here, config.training.batch_size)
     return [
         (
             from_pixels(pixels.index_select(0, portion), config.data.pixel_range),

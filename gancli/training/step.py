@@ -63,8 +63,8 @@ def train_step(
         The step's :data:`FIGURES`, float32; without a look :data:`STEP_FIGURES` alone.
 
     Raises:
-        TrainingError: a loss is no finite number; the weights are as they were. On an accelerator
-            they are too, and a gradient's norm of nan tells.
+        TrainingError: a loss or the norm of its gradients is no finite number; the weights are as
+            they were. On an accelerator they are too, and a norm of nan tells.
     """
     for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
         _set_learning_rate(optimizer, state.step, progress)
@@ -115,7 +115,7 @@ def _look(
         _diversity(fake),
         _saturation(real, config),
         _saturation(fake, config),
-        _average_distance(state).to(fake.device),
+        _average_distance(state),
     ]
 
 
@@ -128,7 +128,7 @@ def _diversity(images: Tensor) -> Tensor:
 def _average_distance(state: TrainState) -> Tensor:
     """Return how far G is from its average, relative to the average's length; 0 without one."""
     if state.average is None:
-        return torch.zeros(())
+        return torch.zeros((), device=state.sums.device)
     averaged: list[Tensor] = [weight.detach() for weight in state.average.parameters()]
     live: list[Tensor] = [weight.detach() for weight in state.generator.parameters()]
     return _length(list(torch._foreach_sub(averaged, live))) / _length(averaged)
@@ -408,17 +408,19 @@ def _both_logits(state: TrainState, batch: _Batch, gammas: tuple[float, float]) 
 def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -> Tensor:
     """Take one step of an optimiser along the gradients, and return their norm.
 
-    On CUDA that is nan where the loss is no finite number, and nothing was moved.
+    On CUDA that is nan where it or the loss is no finite number, and nothing was moved.
     """
     gradients = [weight.grad for weight in optimizer.weights if weight.grad is not None]
     loss = loss.detach().clone()
     state.team.average_([loss, *gradients])
-    norm, healthy = _length(gradients), loss.isfinite()
+    norm = _length(gradients)
+    healthy = loss.isfinite() & norm.isfinite()
     if optimizer.can_skip and not _is_looked_at(loss.device):
         optimizer.step(skip=1 - healthy.float())
         return norm.where(healthy, torch.nan)
     if not healthy:
-        raise diverged(f"loss of the {name}", loss.item(), state.step + 1)
+        what, value = ("gradient", norm) if loss.isfinite() else ("loss", loss)
+        raise diverged(f"{what} of the {name}", value.item(), state.step + 1)
     optimizer.step()
     return norm
 

@@ -28,6 +28,12 @@ _ROUNDS = 3
 _WINDOW_SECONDS = 0.06
 _STEP_SECONDS = 0.02
 _SMALL_BATCH = 8
+# Of a batch that takes one thread far longer than a step of a trial should, so much is tried, for a
+# few steps, if the run is long enough not to mind: a smaller part may favour fewer threads.
+_LARGEST_PART = 1 / 4
+_LONGEST_STEP_SECONDS = 0.25
+_STEPS_OF_A_RUN = 2_400
+_LEAST_STEPS = 3
 # By then an accelerator has chosen its kernels for batches of the size.
 _STEPS_TO_WARM = 3
 # More threads than another count must gain more than this: less is chance, and cores are shared.
@@ -66,15 +72,16 @@ def fastest_way(
     most_steps = max(1, plan.total_steps // 100)
     rates: dict[Way, list[float]] = {way: [] for way in ways}
     try:
-        steps = {
-            precision: _sized_step(_with_precision(config, precision), images, device)
-            for precision in {way.precision for way in ways}
-        }
+        steps, lengths = {}, [_WINDOW_SECONDS]
+        for precision in {way.precision for way in ways}:
+            wanted = _with_precision(config, precision)
+            steps[precision], step_seconds = _sized_step(wanted, images, plan, device)
+            lengths.append(_LEAST_STEPS * step_seconds)
         for _ in range(_ROUNDS):
             for way in ways:
                 if way == ways[0] or not _crawls(rates[way], rates[ways[0]]):
                     torch.set_num_threads(way.threads)
-                    made, taken = _window(steps[way.precision], most_steps, device)
+                    made, taken = _window(steps[way.precision], most_steps, max(lengths), device)
                     rates[way].append(made / taken)
             if _settled(list(rates.values())):
                 break
@@ -101,7 +108,9 @@ def _settled(rates: Sequence[list[float]]) -> bool:
     return len(best) > 1 and min(best) > _CLEAR * max(others)
 
 
-def _window(step: Callable[[], None], most_steps: int, device: torch.device) -> tuple[int, float]:
+def _window(
+    step: Callable[[], None], most_steps: int, seconds: float, device: torch.device
+) -> tuple[int, float]:
     """Make steps for a short while, and return how many and in what time.
 
     The first wakes the threads and does not count, unless it already took too long.
@@ -110,10 +119,10 @@ def _window(step: Callable[[], None], most_steps: int, device: torch.device) -> 
     step()
     _wait_for(device)
     woke = time.perf_counter()
-    if woke - began > _WINDOW_SECONDS:
+    if woke - began > seconds:
         return 1, woke - began
     made = 0
-    while made < most_steps and time.perf_counter() - woke < _WINDOW_SECONDS:
+    while made < most_steps and time.perf_counter() - woke < seconds:
         step()
         made += 1
     _wait_for(device)
@@ -126,24 +135,33 @@ def _wait_for(device: torch.device) -> None:
         torch.accelerator.synchronize()
 
 
-def _sized_step(config: RunConfig, images: ImageSet, device: torch.device) -> Callable[[], None]:
-    """Return a step of training on batches that one thread is done with in a few hundredths.
+def _sized_step(
+    config: RunConfig, images: ImageSet, plan: Plan, device: torch.device
+) -> tuple[Callable[[], None], float]:
+    """Return a step of training on batches that one thread is soon done with, and in what time.
 
-    On an accelerator batches are whole: of smaller ones, launching would be timed.
+    On an accelerator batches are whole, for of smaller ones launching would be timed, and the time
+    is that of any window, 0.
     """
     torch.set_num_threads(1)
     if device.type != "cpu":
         step = _step_of(config, images, device, config.training.batch_size)
         for _ in range(_STEPS_TO_WARM):
             step()
-        return step
+        return step, 0.0
     step = _step_of(config, images, device, _SMALL_BATCH)
     step()  # the first one loads what all need
     began = time.perf_counter()
     step()
     each = (time.perf_counter() - began) / _SMALL_BATCH
-    fitting = max(_SMALL_BATCH, int(_STEP_SECONDS / each))
-    return _step_of(config, images, device, min(config.training.batch_size, fitting))
+    batch = config.training.batch_size
+    run_seconds = each * plan.images_per_step * plan.total_steps
+    seconds = min(
+        _LARGEST_PART * each * batch, run_seconds / _STEPS_OF_A_RUN, _LONGEST_STEP_SECONDS
+    )
+    fitting = max(_SMALL_BATCH, int(max(_STEP_SECONDS, seconds) / each))
+    tried = min(batch, fitting)
+    return _step_of(config, images, device, tried), each * tried
 
 
 def _step_of(

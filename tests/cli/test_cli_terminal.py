@@ -164,3 +164,38 @@ def test_a_run_that_starts_again_has_no_curves_yet(tmp_path: Path) -> None:
     view.started(run, config, plan, 0)
     output.console.print(view._render())
     assert "3000 steps" in output.console.file.getvalue()
+
+
+def test_the_board_says_how_each_run_ended(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    from gancli import api, jobs, runs
+    from gancli.cli.live import _Board
+    from gancli.cli.output import Output
+    from gancli.placement import Placement
+
+    planned = [
+        jobs.Job(
+            api.describe(digit=digit), Placement(runs.new_run(tmp_path, f"run-{digit}"), "cpu")
+        )
+        for digit in range(4)
+    ]
+    output = Output()
+    output._console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    board = _Board(output, planned)
+    figures = {"d_loss": 1.0, "g_loss": 2.0, "d_accuracy_real": 0.5, "d_accuracy_fake": 0.5}
+    for job in planned[:3]:
+        board.listen(job.run.name, "started", {"step": 0, "total_steps": 10})
+        board.listen(job.run.name, "logged", {**figures, "step": 5})
+    board.listen("run-1", "ended", jobs.Result(planned[1].run, 5, "the disk is full"))
+    # One that was finished before has no figures of now.
+    for number in (2, 3):
+        done = jobs.Result(planned[number].run, 0, outcome={"status": "finished"})
+        board.listen(f"run-{number}", "ended", done)
+    output.console.print(board._render())
+    lines = ESCAPE.sub("", output.console.file.getvalue()).splitlines()
+    told = {line.split()[0]: " ".join(line.split()[1:]) for line in lines}
+    assert told["run-0"].startswith("50%")
+    assert told["run-1"] == "failed the disk is full"
+    assert told["run-2"].startswith("finished loss D 1.000")
+    assert told["run-3"] == "finished"

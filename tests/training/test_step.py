@@ -350,6 +350,28 @@ def test_where_the_host_does_not_wait_a_bad_update_is_skipped_and_told(
     assert all(map(torch.equal, kept, now))
 
 
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_gradient_that_is_no_number_moves_nothing_though_the_loss_is_one(
+    tiny_config: TinyConfig, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(step_module, "_is_looked_at", lambda device: waits)
+    config = resolved(tiny_config, {})
+    state = create(config, CPU)
+    before = weights(state.generator), weights(state.discriminator)
+    state.discriminator_optimizer.weights[0].register_hook(lambda slopes: slopes * math.inf)
+    if waits:
+        with pytest.raises(TrainingError, match=r"the gradient of the discriminator is .* at step"):
+            train_step(state, batches(), config, 0.0)
+        assert torch.equal(weights(state.generator), before[0])
+    else:
+        figures = train_step(state, batches(), config, 0.0, look=False)
+        told = dict(zip(STEP_FIGURES, figures.tolist(), strict=True))
+        assert math.isnan(told["d_gradient_norm"])
+        assert math.isfinite(told["d_loss"])
+        assert not torch.equal(weights(state.generator), before[0])
+    assert torch.equal(weights(state.discriminator), before[1])
+
+
 def test_both_networks_can_learn_again_after_a_step(tiny_config: TinyConfig) -> None:
     config = resolved(tiny_config, {})
     state = create(config, CPU)

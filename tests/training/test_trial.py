@@ -46,7 +46,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Milliseconds]
         made = Machine(milliseconds)
         monkeypatch.setattr(trial, "time", made)
         monkeypatch.setattr(trial, "thread_counts", lambda: sorted(milliseconds))
-        monkeypatch.setattr(trial, "_sized_step", lambda *_: made.step)
+        monkeypatch.setattr(trial, "_sized_step", lambda *_: (made.step, 0.0))
         monkeypatch.setattr(preparing, "thread_counts", lambda: sorted(milliseconds))
         return made
 
@@ -92,12 +92,12 @@ def test_one_window_that_something_disturbed_decides_nothing(
     measured = trial._window
 
     def disturbed(
-        step: Callable[[], None], most_steps: int, device: torch.device
+        step: Callable[[], None], most_steps: int, seconds: float, device: torch.device
     ) -> tuple[int, float]:
         threads = torch.get_num_threads()
         windows.append(threads)
-        count, seconds = measured(step, most_steps, device)
-        return count, seconds * (9 if windows.count(threads) == 4 - threads else 1)
+        count, taken = measured(step, most_steps, seconds, device)
+        return count, taken * (9 if windows.count(threads) == 4 - threads else 1)
 
     monkeypatch.setattr(trial, "_window", disturbed)
     assert tried(tiny_config, [1, 2]).threads == 2
@@ -115,6 +115,43 @@ def test_a_short_run_is_tried_for_a_hundredth_of_its_steps_and_less_where_all_is
     made = machine({1: 1.0, 2: quick})
     assert tried(tiny_config, [1, 2], **{"training.steps": 200}).threads == 2
     assert made.now == pytest.approx(rounds * 3 * (1.0 + quick) / 1000)
+
+
+@pytest.mark.parametrize(
+    ("milliseconds_an_image", "total_steps", "tried_images"),
+    [
+        (0.1, 10_000, 64),  # the batch
+        (0.9, 10_000, 22),  # what 20 milliseconds suffice for
+        (5.0, 10_000, 16),  # a quarter of the batch
+        (5.0, 10, 8),  # what a run of 3 seconds can spare, but not fewer
+        (40.0, 10_000, 8),  # what a quarter of a second suffices for, but not fewer
+    ],
+)
+def test_what_is_tried_is_as_much_as_a_run_can_spare(
+    tiny_config: TinyConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    milliseconds_an_image: float,
+    total_steps: int,
+    tried_images: int,
+) -> None:
+    clock = Machine({1: milliseconds_an_image, 2: milliseconds_an_image})
+    sizes: list[int] = []
+
+    def step_of(config: Any, images: Any, device: Any, size: int) -> Callable[[], None]:
+        sizes.append(size)
+        return lambda: [clock.step() for _ in range(size)] and None
+
+    monkeypatch.setattr(trial, "time", clock)
+    monkeypatch.setattr(trial, "_step_of", step_of)
+    torch.set_num_threads(1)
+    keys = {"training.steps": total_steps, "training.batch_size": 64}
+    config, splits, plan = prepare(tiny_config({"data.source": "mnist", **keys}))
+    step, seconds = trial._sized_step(config, splits.train, plan, torch.device("cpu"))
+    assert sizes == [8, tried_images]
+    assert seconds == pytest.approx(tried_images * milliseconds_an_image / 1000)
+    before = clock.now
+    step()
+    assert clock.now - before == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(
