@@ -38,8 +38,9 @@ def test_a_part_with_runs_is_told_anew(page: ModuleType, tmp_path: Path) -> None
     for _ in range(2):
         page.write(measured, tmp_path / "runs")
     text = (tmp_path / "default-recipe.md").read_text()
-    assert text.count("18,720 steps, 3600 seconds of one core: 998 of 1,000 modes") == 1
-    assert "reverse KL 0.051 (real 0.024)" in text
+    assert text.count("18,720 steps of one seed, 3600 seconds of one core, by 26,000 fakes:") == 1
+    assert "| modes, at least | 1000 | 998 (1000), missed |" in text
+    assert "| reverse KL (on a GPU), at most | 0.08 | 0.0512 (0.0236), reached |" in text
     assert text.count("\nNot measured.\n") == len(page.SECTIONS) + 1
 
 
@@ -77,7 +78,10 @@ def test_a_lever_helps_that_does_in_every_run(page: ModuleType) -> None:
 
     def said(**distances: list[float]) -> str:
         done = [
-            (page.search.Job("digit", name, {}, 7, seed, Path()), {page.DISTANCE: (found, 7.7)})
+            (
+                page.search.Job("digit", name, {}, 7, seed, Path()),
+                {page.DISTANCE: (found, 7.7), "seconds": 100 if name == "default" else 125},
+            )
             for name, each in distances.items()
             for seed, found in enumerate(each)
         ]
@@ -85,10 +89,13 @@ def test_a_lever_helps_that_does_in_every_run(page: ModuleType) -> None:
         return told
 
     good, poor = names[1], names[2]
-    found = said(default=[16.0, 15.0], **{good: [14.9, 14.0], poor: [15.1, 3.0]})
-    assert found.endswith(f"than the recipe in any: `{good}`.")
-    assert said(default=[16.0], **{good: [16.0]}).endswith("in any: none.")
-    assert said(**{good: [1.0]}) == "The recipe itself was not trained."
+    found = said(default=[16.0, 15.0, 15.5], **{good: [14.9, 14.0, 9.0], poor: [15.1, 3.0, 3.0]})
+    words = f"in any: `{good}` (in 1.25 times the seconds), of 2 variants with 3 runs."
+    assert found.endswith(words)
+    found = said(default=[16.0] * 3, **{good: [16.0] * 3, poor: [1.0] * 2})
+    assert found.endswith("in any: none, of 1 variants with 3 runs.")
+    nothing = "Of the recipe itself there are fewer than 3 runs: nothing is claimed."
+    assert said(default=[16.0] * 2, **{good: [1.0] * 3}) == nothing
 
 
 def test_levers_are_told_of_each_digit_apart(page: ModuleType) -> None:
@@ -102,7 +109,7 @@ def test_levers_are_told_of_each_digit_apart(page: ModuleType) -> None:
     assert first.startswith("Digit 7:\n\n| variant |")
     assert "| default | nothing | 2 | 3,000 | 99 |" in first
     assert "| default | nothing | 1 | 3,000 | 99 |" in second
-    assert first.count("than the recipe in any: none.") == 1
+    assert "fewer than 3 runs: nothing is claimed" in first
 
 
 def part_of(name: str) -> object:
