@@ -8,10 +8,12 @@ what it needed.
 
 from __future__ import annotations
 
+import contextlib
+import contextvars
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, TypeGuard
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -495,6 +497,36 @@ class MinibatchDiscrimination(nn.Module):
         return torch.cat([features, near], dim=1)
 
 
+class Rows(NamedTuple):
+    """Which rows of a whole batch are at hand, where several processes have a share of it each.
+
+    The whole is so many ``groups`` one after the other, as real images and fakes may be; of each,
+    the share ``rank`` of so many equal ``shares`` is here.
+    """
+
+    rank: int = 0
+    shares: int = 1
+    groups: int = 1
+
+    def of(self, whole: Tensor) -> Tensor:
+        """Return from numbers [n] that were drawn row after row those of the rows at hand."""
+        return whole.view(self.groups, self.shares, -1)[:, self.rank].flatten()
+
+
+_ALL = Rows()
+_ROWS = contextvars.ContextVar("rows", default=_ALL)
+
+
+@contextlib.contextmanager
+def at_hand(rows: Rows) -> Iterator[None]:
+    """Let networks draw masks for a whole batch, and take those of the rows at hand."""
+    before = _ROWS.set(rows)
+    try:
+        yield
+    finally:
+        _ROWS.reset(before)
+
+
 def _dropout(layer: _Layer, shape: Shape) -> _Built:
     (rate,) = layer.reals("the share to drop", 0, 0.99)
     return Dropout(rate), shape
@@ -519,14 +551,31 @@ class Dropout(nn.Dropout):
     def mask(self, batch: Tensor) -> Tensor:
         """Draw what a batch is multiplied by, in its layout: 0, or :attr:`scale`."""
         if batch.device.type != "cpu":
-            return dropout(torch.ones_like(batch), self.p)
+            rows = _ROWS.get()
+            whole = dropout(batch.new_ones(batch.numel() * rows.shares), self.p)
+            return rows.of(whole).as_strided(batch.shape, batch.stride())
         return self.kept(batch).to(batch.dtype).mul_(self.scale)
 
     def kept(self, batch: Tensor) -> Tensor:
         """Draw what is kept of a batch on a CPU: bool, in its layout."""
-        random = torch.empty((batch.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-        kept = random.view(torch.int16)[: batch.numel()] >= round(self.p * 2**16) - 2**15
-        return kept.as_strided(batch.shape, batch.stride())
+        rows = _ROWS.get()
+        count = batch.numel() * rows.shares
+        random = torch.empty((count + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+        kept = random.view(torch.int16)[:count] >= round(self.p * 2**16) - 2**15
+        return rows.of(kept).as_strided(batch.shape, batch.stride())
+
+
+class ChannelDropout(nn.Dropout2d):
+    """Dropout of whole channels of images, [n, channels, height, width]."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the images, in training with a share of their channels 0, the rest scaled up."""
+        rows = _ROWS.get()
+        if rows.shares == 1 or not self.training:
+            return super().forward(images)
+        channels = images.shape[:2]
+        whole = images.new_empty(channels.numel() * rows.shares).bernoulli_(1 - self.p)
+        return images * rows.of(whole.div_(1 - self.p)).view(*channels, 1, 1)
 
 
 class DroppedLeakyReLU(nn.Module):
@@ -598,7 +647,7 @@ def _channel_dropout(layer: _Layer, shape: Shape) -> _Built:
     """Drop whole channels, as neighbouring pixels tell the same (Tompson et al., 2015)."""
     _image(layer, shape)
     (rate,) = layer.reals("the share to drop", 0, 0.99)
-    return nn.Dropout2d(rate), shape
+    return ChannelDropout(rate), shape
 
 
 def _leaky_relu(layer: _Layer, shape: Shape) -> _Built:

@@ -9,7 +9,7 @@ that count one forward and one backward pass a step: a penalty that is different
 discriminator frozen while the generator learns, and one that looks at an image more than once would
 each need a way around it. With dense gradients of a few megabytes, nothing is lost.
 
-Dropout is the exception: each process draws masks of its own.
+Masks of dropout are drawn and shared out in the same way, by the networks' own layers.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from torch import Tensor
 from gancli import ranks
 from gancli.config import RunConfig
 from gancli.errors import ConfigError, PeerError
+from gancli.networks.layers import Rows, at_hand
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store, Work
@@ -74,6 +75,10 @@ class Team:
     def whole(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape of a whole batch of which this process has a part of some shape."""
         return (shape[0] * self.size, *shape[1:])
+
+    def rows(self, groups: int = 1) -> contextlib.AbstractContextManager[None]:
+        """Let networks know which rows of a whole batch, of one group or several, they get here."""
+        return at_hand(Rows(self.rank, self.size, groups))
 
     def gather(self, own: Tensor) -> Tensor:
         """Return the rows of all processes, in their order; each gives as many."""

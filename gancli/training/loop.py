@@ -17,7 +17,7 @@ from gancli.data import ImageSet
 from gancli.sampling import from_pixels
 from gancli.training.distributed import Team
 from gancli.training.plan import Plan
-from gancli.training.state import FIGURES, STEP_FIGURES, TrainState, derived_seed
+from gancli.training.state import FIGURES, STEP_FIGURES, TrainState
 from gancli.training.step import diverged, train_step
 
 # Before every log line a step looks closer, and every so many steps where lines are rarer than
@@ -83,8 +83,8 @@ def train(
         logs = plan.due(state.step + 1, plan.log_steps)
         look = logs or (plan.log_steps > LOOK_STEPS and (state.step + 1) % LOOK_STEPS == 0)
         progress = state.step / plan.total_steps
-        _seed_dropout(state, config)
-        figures = train_step(state, batches, config, progress, look=look)
+        with state.team.rows():
+            figures = train_step(state, batches, config, progress, look=look)
         state.team.average_([figures])
         state.step += 1
         state.sums[: len(figures)] += figures
@@ -128,16 +128,6 @@ def _batches(
         )
         for portion in map(team.part, portions)
     ]
-
-
-def _seed_dropout(state: TrainState, config: RunConfig) -> None:
-    """Give each process of a team masks of its own, those of a step the same whenever it is done.
-
-    The first has the one stream of masks that is kept in checkpoints.
-    """
-    if state.team.rank:
-        purpose = f"dropout of process {state.team.rank} in step {state.step}"
-        torch.manual_seed(derived_seed(config.training.seed, purpose))
 
 
 def _log_line(state: TrainState, plan: Plan) -> dict[str, Any]:

@@ -401,7 +401,8 @@ def _both_logits(state: TrainState, batch: _Batch, gammas: tuple[float, float]) 
         return torch.stack([discriminator(real, labels), discriminator(fake, labels)])
     both_labels = None if labels is None else torch.cat([labels, labels])
     judge = discriminator if state.chains is None else state.chains.discriminator
-    logits: Tensor = judge(torch.cat([real, fake]), both_labels)
+    with state.team.rows(groups=2):
+        logits: Tensor = judge(torch.cat([real, fake]), both_labels)
     return logits.view(2, -1)
 
 
