@@ -2,6 +2,7 @@
 
     python bench/plain_loops.py peer-dcgan --seconds 10     # one JSON object on stdout
     python bench/plain_loops.py r1-fc --digit 7 --steps 2000
+    python bench/plain_loops.py peer-dcgan --seconds 10 --device cuda
 
 Each loop does the work of the gancli recipe of its name: the same networks, batch, optimiser,
 number of updates and reuse of noise. ``peer-*`` follow three scripts of PyTorch-GAN (gan.py,
@@ -68,9 +69,9 @@ class PlainLoop:
     batches: Callable[[int | None], Iterator[Tensor]]
     step: Callable[[Game, Tensor, int], Losses]
 
-    def game(self) -> Game:
+    def game(self, device: str = "cpu") -> Game:
         """Return fresh networks and optimisers."""
-        generator, discriminator = self.networks()
+        generator, discriminator = (network.to(device) for network in self.networks())
         return Game(generator, discriminator, *self.optimize(generator, discriminator))
 
 
@@ -244,15 +245,23 @@ def r1_sgd(generator: nn.Module, discriminator: nn.Module) -> Optimizers:
 cross_entropy = nn.BCELoss()
 
 
-def noise(count: int) -> Tensor:
-    return torch.from_numpy(np.random.normal(0, 1, (count, LATENT))).float()
+def noise(count: int, device: torch.device) -> Tensor:
+    return torch.from_numpy(np.random.normal(0, 1, (count, LATENT))).float().to(device)
+
+
+def truth(real: Tensor) -> tuple[Tensor, Tensor]:
+    """Return what D is to say of real images and of fakes."""
+    return (
+        torch.ones(len(real), 1, device=real.device),
+        torch.zeros(len(real), 1, device=real.device),
+    )
 
 
 def generator_first(game: Game, real: Tensor, number: int) -> Losses:
     """gan.py and dcgan.py: G learns, then D from the same fakes."""
-    ones, zeros = torch.ones(len(real), 1), torch.zeros(len(real), 1)
+    ones, zeros = truth(real)
     game.generator_optimizer.zero_grad()
-    fake = game.generator(noise(len(real)))
+    fake = game.generator(noise(len(real), real.device))
     g_loss = cross_entropy(game.discriminator(fake), ones)
     g_loss.backward()
     game.generator_optimizer.step()
@@ -269,7 +278,7 @@ def generator_first(game: Game, real: Tensor, number: int) -> Losses:
 def critic_first(game: Game, real: Tensor, number: int) -> Losses:
     """wgan_gp.py: the critic learns; every fifth time G does, from the same noise drawn anew."""
     game.discriminator_optimizer.zero_grad()
-    latents = noise(len(real))
+    latents = noise(len(real), real.device)
     fake = game.generator(latents)
     real_mean, fake_mean = game.discriminator(real).mean(), game.discriminator(fake).mean()
     penalty = length_penalty(game.discriminator, real, fake.detach())
@@ -286,7 +295,7 @@ def critic_first(game: Game, real: Tensor, number: int) -> Losses:
 
 
 def length_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    share = torch.from_numpy(np.random.random((len(real), 1, 1, 1))).float()
+    share = torch.from_numpy(np.random.random((len(real), 1, 1, 1))).float().to(real.device)
     between = (share * real + (1 - share) * fake).requires_grad_()
     logits = discriminator(between)
     (gradient,) = torch.autograd.grad(logits, between, torch.ones_like(logits), create_graph=True)
@@ -296,8 +305,8 @@ def length_penalty(discriminator: nn.Module, real: Tensor, fake: Tensor) -> Tens
 
 def discriminator_first(game: Game, real: Tensor, number: int) -> Losses:
     """R4 and R1: D learns, then G from the same fakes."""
-    ones, zeros = torch.ones(len(real), 1), torch.zeros(len(real), 1)
-    fake = game.generator(torch.randn(len(real), LATENT))
+    ones, zeros = truth(real)
+    fake = game.generator(torch.randn(len(real), LATENT, device=real.device))
     game.discriminator_optimizer.zero_grad()
     d_loss = cross_entropy(game.discriminator(real), ones)
     d_loss = d_loss + cross_entropy(game.discriminator(fake.detach()), zeros)
@@ -313,18 +322,19 @@ def discriminator_first(game: Game, real: Tensor, number: int) -> Losses:
 
 def tutorial(game: Game, real: Tensor, number: int) -> Losses:
     """R5: D learns from real and fake in one batch, then G from twice as many fakes of its own."""
-    half = len(real)
+    half, ones_and_zeros = len(real), truth(real)
     with torch.no_grad():
-        fake = game.generator(torch.randn(half, LATENT))
-    labels = torch.cat([torch.ones(half, 1), torch.zeros(half, 1)])
+        fake = game.generator(torch.randn(half, LATENT, device=real.device))
+    labels = torch.cat(ones_and_zeros)
     game.discriminator_optimizer.zero_grad()
     d_loss = cross_entropy(game.discriminator(torch.cat([real, fake])), labels)
     d_loss.backward()
     game.discriminator_optimizer.step()
 
     game.generator_optimizer.zero_grad()
-    fake = game.generator(torch.randn(2 * half, LATENT))
-    g_loss = cross_entropy(game.discriminator(fake), torch.ones(2 * half, 1))
+    fake = game.generator(torch.randn(2 * half, LATENT, device=real.device))
+    ones, _ = truth(fake)
+    g_loss = cross_entropy(game.discriminator(fake), ones)
     g_loss.backward()
     game.generator_optimizer.step()
     return d_loss, g_loss
@@ -341,7 +351,12 @@ LOOPS = {
 
 
 def run(
-    name: str, *, digit: int | None = None, seconds: float | None = None, steps: int | None = None
+    name: str,
+    *,
+    digit: int | None = None,
+    seconds: float | None = None,
+    steps: int | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Train for so many seconds after a step that warms up, or for so many steps from the first.
 
@@ -351,13 +366,13 @@ def run(
     loop = LOOPS[name]
     torch.manual_seed(0)
     np.random.seed(0)
-    game, batches = loop.game(), loop.batches(digit)
-    first = next(batches)  # reads the data set
+    game, batches = loop.game(device), loop.batches(digit)
+    first = next(batches).to(device)  # reads the data set
     if steps is None:
         loop.step(game, first, 0)
     images, number, began = 0, 0, time.perf_counter()
     while number < steps if steps is not None else time.perf_counter() - began < (seconds or 0):
-        real = next(batches)
+        real = next(batches).to(device)
         d_loss, g_loss = loop.step(game, real, number)
         number, images = number + 1, images + len(real)
         print(f"step {number}  D {d_loss.item():f}  G {g_loss.item():f}", file=sys.stderr)
@@ -376,11 +391,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("loop", choices=LOOPS)
     parser.add_argument("--digit", type=int, help="train on one digit alone")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--seconds", type=float)
     length.add_argument("--steps", type=int)
     wanted = parser.parse_args()
-    result = run(wanted.loop, digit=wanted.digit, seconds=wanted.seconds, steps=wanted.steps)
+    length_of = {"seconds": wanted.seconds, "steps": wanted.steps}
+    result = run(wanted.loop, digit=wanted.digit, device=wanted.device, **length_of)
     print(json.dumps(result))
 
 

@@ -2,6 +2,7 @@
 
     python bench/speed.py                                  # all of it: about an hour on two cores
     python bench/speed.py --only dcgan --windows 3         # the rows whose names begin so, no page
+    python bench/speed.py --device cuda > docs/speed-cuda.md   # both sides on a GPU, no targets
     python bench/speed.py --seconds 1 --windows 1 --rounds 1 --scale 0.02 --foreign 9 --no-page
 
 Both sides run as commands of their own, in turn: a window of gancli, a window of the plain loop of
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import speed_page
+import torch
 from memory import peak
 from speed_page import (
     COMMANDS,
@@ -71,6 +73,7 @@ class Lengths:
         rounds: how often a whole command is measured.
         scale: of the lengths of whole trainings; 1 but for a trial of this script.
         foreign: cores that others may use during a window.
+        device: what both sides train on.
     """
 
     seconds: float
@@ -78,6 +81,7 @@ class Lengths:
     rounds: int
     scale: float
     foreign: float
+    device: str
 
 
 def main() -> None:
@@ -90,10 +94,19 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how often a command is measured")
     parser.add_argument("--scale", type=float, default=1.0, help="of the lengths of whole runs")
     parser.add_argument("--foreign", type=float, default=MOST_FOREIGN, help="cores others may use")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--no-page", action="store_true", help="print the page, write nothing")
     wanted = parser.parse_args()
-    lengths = Lengths(wanted.seconds, wanted.windows, wanted.rounds, wanted.scale, wanted.foreign)
+    of_a_window = wanted.seconds, wanted.windows
+    lengths = Lengths(
+        *of_a_window, wanted.rounds, wanted.scale, wanted.foreign, device=wanted.device
+    )
     works = [work for work in WORKS if work.name.startswith(wanted.only)]
+    if wanted.device != "cpu":
+        rates = [told(rate_of(work, lengths)) for work in works]
+        name = torch.cuda.get_device_name() if wanted.device == "cuda" else wanted.device
+        print(speed_page.accelerated(rates, name, lengths.windows, lengths.foreign))
+        return
     commands = [command for command in COMMANDS if command.name.startswith(wanted.only)]
     results = Results(
         ceilings=ceilings(lengths),
@@ -130,13 +143,14 @@ def rate_of(work: Work, lengths: Lengths) -> Rate:
     digit = [] if work.digit is None else ["--digit", str(work.digit)]
 
     def plain() -> Side:
-        length = ["--seconds", str(lengths.seconds)]
+        length = ["--seconds", str(lengths.seconds), "--device", lengths.device]
         made = json.loads(run([*PLAIN, work.recipe, *digit, *length]).stdout)
         return Side(made["images"] / made["seconds"], made["peak_memory_bytes"])
 
     def ours() -> Side:
         limit = ["--max-seconds", str(lengths.seconds + BEFORE_STEPS_SECONDS)]
-        with trained("--recipe", work.recipe, *digit, *limit) as (_, session, config):
+        words = ["--recipe", work.recipe, *digit, *limit]
+        with trained(*words, device=lengths.device) as (_, session, config):
             way = f"{config['training']['threads']} threads, {config['training']['precision']}"
             return Side(session["images_per_second"], session["peak_memory_bytes"], way)
 
@@ -149,10 +163,13 @@ def rate_of(work: Work, lengths: Lengths) -> Rate:
 
 
 @contextlib.contextmanager
-def trained(*words: str) -> Iterator[tuple[Ran, dict[str, Any], dict[str, Any]]]:
+def trained(
+    *words: str, device: str = "cpu"
+) -> Iterator[tuple[Ran, dict[str, Any], dict[str, Any]]]:
     """Train one run in a folder of its own; yield the command, its last session and its config."""
     with tempfile.TemporaryDirectory() as folder:
-        ran = run([*GANCLI, "train", *words, "--runs-dir", folder, "--quiet", "--json"])
+        place = ["--runs-dir", folder, "--device", device]
+        ran = run([*GANCLI, "train", *words, *place, "--quiet", "--json"])
         path = Path(json.loads(ran.stdout)["path"])
         session = json.loads((path / "run.json").read_text())["sessions"][-1]
         yield ran, session, tomllib.loads((path / "config.toml").read_text())
@@ -161,7 +178,8 @@ def trained(*words: str) -> Iterator[tuple[Ran, dict[str, Any], dict[str, Any]]]
 def train_seconds(*words: str) -> float:
     """Return the wall seconds of a whole command that trains."""
     with tempfile.TemporaryDirectory() as folder:
-        return run([*GANCLI, "train", *words, "--runs-dir", folder, "--quiet"]).seconds
+        place = ["--runs-dir", folder, "--device", "cpu"]
+        return run([*GANCLI, "train", *words, *place, "--quiet"]).seconds
 
 
 def figure_of(command: Command, lengths: Lengths) -> Figure:
@@ -245,7 +263,7 @@ def data_parallel(command: Command, lengths: Lengths) -> Figure:
         limit = str(lengths.seconds + BEFORE_STEPS_SECONDS)
         with tempfile.TemporaryDirectory() as folder:
             words = ["train", "--recipe", "r5-base", "--threads", "1", "--max-seconds", limit]
-            place = ["--name", "measured", "--runs-dir", folder, "--quiet"]
+            place = ["--name", "measured", "--runs-dir", folder, "--device", "cpu", "--quiet"]
             done = subprocess.run(
                 [*launcher, *words, *place], env=environment(), capture_output=True, check=False
             )

@@ -21,6 +21,7 @@ LEAST_OF_REFERENCE = 0.9
 R1_SECONDS_A_DIGIT = 5.8
 LIKE_MACHINE = "2 cores of a server CPU with AVX-512 and bfloat16, torch 2.13"
 MOST_MEMORY = 1e9
+_COUNTED = "Real training images consumed, per second in steps."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -237,20 +238,53 @@ def text(results: Results, windows: int, rounds: int, foreign: float) -> str:
     return "\n".join(_lines(results, windows, rounds, foreign)) + "\n"
 
 
-def _lines(results: Results, windows: int, rounds: int, foreign: float) -> Iterator[str]:
-    watched = (
-        f"windows with more than {foreign:g} cores at other work were dropped"
-        if can_watch()
-        else "what else the machine did could not be watched"
+def accelerated(rates: list[Rate], device: str, windows: int, foreign: float) -> str:
+    """Return a page of what both sides do on an accelerator, as Markdown."""
+    rows = [
+        (
+            rate.work.title,
+            _shown(speed(rate.plain)),
+            _shown(speed(rate.ours)),
+            _number(rate.ratio, "x"),
+            _ways(rate),
+        )
+        for rate in rates
+    ]
+    lines = [
+        f"# Speed on {device}",
+        "",
+        _paragraph(
+            f"Written by `python bench/speed.py --device ...`. Machine: {_machine()}. Medians (and "
+            f"ranges) of up to {windows} windows; {_watched(foreign)}. {_COUNTED} The plain loops "
+            "load images a sample at a time, as the peers' scripts do."
+        ),
+        "",
+        *_table(("work", "plain loop", "gancli", "ratio", "gancli's way"), rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _machine() -> str:
+    return (
+        f"{processor()}, {len(usable_cores())} cores, {platform.system()}; torch "
+        f"{importlib.metadata.version('torch')}, Python {platform.python_version()}, gancli "
+        f"{gancli.__version__}"
     )
+
+
+def _watched(foreign: float) -> str:
+    if can_watch():
+        return f"windows with more than {foreign:g} cores at other work were dropped"
+    return "what else the machine did could not be watched"
+
+
+def _lines(results: Results, windows: int, rounds: int, foreign: float) -> Iterator[str]:
     yield "# Speed"
     yield ""
     yield _paragraph(
         "Written by `python bench/speed.py`, which says how it measures. Machine: "
-        f"{processor()}, {len(usable_cores())} cores, {platform.system()}; torch "
-        f"{importlib.metadata.version('torch')}, Python {platform.python_version()}, gancli "
-        f"{gancli.__version__}. Medians (and ranges) of up to {windows} windows, of commands up to "
-        f"{rounds}; {watched}."
+        f"{_machine()}. Medians (and ranges) of up to {windows} windows, of commands up to "
+        f"{rounds}; {_watched(foreign)}."
     )
     yield ""
     yield "## Targets"
@@ -267,7 +301,7 @@ def _lines(results: Results, windows: int, rounds: int, foreign: float) -> Itera
     yield "## Images per second"
     yield ""
     yield _paragraph(
-        "Real training images consumed, per second in steps. The share of the ceiling is that of "
+        f"{_COUNTED} The share of the ceiling is that of "
         "gancli's own products and convolutions, of which it needs fewer than the plain loop, in "
         "the precision that it chose. Memory is the most a process held."
     )
@@ -362,12 +396,16 @@ def _rate_row(rate: Rate, ceilings: dict[str, Spread | None]) -> tuple[str, ...]
         _shown(speed(rate.ours)),
         _number(rate.ratio, "x"),
         "-" if share is None else f"{share:.0%}",
-        " or ".join(sorted({side.way for side in rate.ours})),
+        _ways(rate),
         *(
             f"{max((side.peak_memory_bytes for side in sides), default=0) / 1e6:,.0f}"
             for sides in (rate.plain, rate.ours)
         ),
     )
+
+
+def _ways(rate: Rate) -> str:
+    return " or ".join(sorted({side.way for side in rate.ours}))
 
 
 def _number(value: float | None, unit: str) -> str:

@@ -97,7 +97,7 @@ def test_a_plain_loop_learns_from_real_images_of_the_recipes_batch(
 
 
 def test_a_plain_loop_tells_how_much_it_did_in_what_time(plain: ModuleType) -> None:
-    told = plain.run("r1-fc", digit=7, steps=30)
+    told = plain.run("r1-fc", digit=7, steps=30, device="cpu")
     assert (told["images"], told["steps"]) == (6_000, 30)
     assert 0.001 < told["seconds"] < 60
     assert 5e7 < told["peak_memory_bytes"] < 1e10

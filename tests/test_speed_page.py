@@ -88,6 +88,15 @@ def test_figures_that_were_not_measured_are_said_to_be_so(page: ModuleType) -> N
     assert page.processor()
 
 
+def test_an_accelerator_is_told_of_without_targets(page: ModuleType) -> None:
+    both = [rate(page, [6000.0, 8000.0], [700.0]), rate(page, [], [700.0])]
+    written = page.accelerated(both, "A GPU", 5, 0.1)
+    assert written.startswith("# Speed on A GPU\n")
+    rows = [line for line in written.splitlines() if line.startswith("| PyTorch-GAN dcgan")]
+    assert "| 700 | 7,000 (6,000 to 8,000) | 10.00x | 2 threads, fp32 |" in rows[0]
+    assert "| 700 | - | - |  |" in rows[1]
+
+
 def test_every_work_has_a_recipe(page: ModuleType) -> None:
     assert {work.recipe for work in page.WORKS} <= set(recipes.names())
     names = [row.name for row in (*page.WORKS, *page.COMMANDS)]
