@@ -7,18 +7,15 @@
 
 Runs are trained two at a time, one thread each, but for those by the clock, which come last and
 alone, as a user would train them. What is finished is not done again. The last average of G is
-scored; no checkpoint is picked. RUNS_DIR/search may hold the runs of
-bench/search.py, whose tables then stand on the page as well.
+scored; no checkpoint is picked. RUNS_DIR/search may hold the runs of bench/search.py, whose tables
+then stand on the page as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from typing import Any
 import default_recipe_page
 import side_by_side
 import torch
+import windows
 from PIL import Image
 from second_judge import second_judge
 
@@ -125,10 +123,7 @@ def train_by_the_clock(job: Job, folder: Path) -> None:
     which = [] if job.digit is None else ["--digit", job.digit]
     place = ["--runs-dir", folder, "--name", job.name, "--force", "--quiet", "--device", "cpu"]
     words = [sys.executable, "-m", "gancli", "train", *which, "--seed", job.seed, *place]
-    free = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    began = time.perf_counter()
-    subprocess.run(list(map(str, words)), env=free, check=True, stdout=subprocess.DEVNULL)
-    seconds = time.perf_counter() - began
+    seconds = windows.run(list(map(str, words))).seconds
     run = RunDirectory(folder / job.name)
     status, training = run.read_status(), run.read_config().training
     (session,) = status["sessions"]

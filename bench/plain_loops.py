@@ -322,10 +322,10 @@ def discriminator_first(game: Game, real: Tensor, number: int) -> Losses:
 
 def tutorial(game: Game, real: Tensor, number: int) -> Losses:
     """R5: D learns from real and fake in one batch, then G from twice as many fakes of its own."""
-    half, ones_and_zeros = len(real), truth(real)
+    half = len(real)
     with torch.no_grad():
         fake = game.generator(torch.randn(half, LATENT, device=real.device))
-    labels = torch.cat(ones_and_zeros)
+    labels = torch.cat(truth(real))
     game.discriminator_optimizer.zero_grad()
     d_loss = cross_entropy(game.discriminator(torch.cat([real, fake])), labels)
     d_loss.backward()

@@ -97,9 +97,13 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu, cuda or mps")
     parser.add_argument("--no-page", action="store_true", help="print the page, write nothing")
     wanted = parser.parse_args()
-    of_a_window = wanted.seconds, wanted.windows
     lengths = Lengths(
-        *of_a_window, wanted.rounds, wanted.scale, wanted.foreign, device=wanted.device
+        wanted.seconds,
+        wanted.windows,
+        wanted.rounds,
+        wanted.scale,
+        wanted.foreign,
+        wanted.device,
     )
     works = [work for work in WORKS if work.name.startswith(wanted.only)]
     if wanted.device != "cpu":
