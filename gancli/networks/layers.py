@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, dropout, fold, leaky_relu_, pad
+from torch.nn.functional import conv_transpose2d, dropout, fold, leaky_relu_, unfold
 
 from gancli.errors import ConfigError, did_you_mean
 
@@ -303,8 +303,8 @@ def _biased(images: Tensor, bias: Tensor | None) -> Tensor:
 class ConvToOne(nn.Conv2d):
     """A convolution to one channel by a large kernel, as the end of a generator.
 
-    A CPU computes few channels badly. In place of a kernel's k x k products at a pixel, a 1 x 1
-    convolution has k x k channels, which are shifted and added up: a fourth of the time.
+    A CPU computes few channels badly. In place of a convolution, one product of matrices gives the
+    k x k shares that a pixel has in those around it, which are shifted and added up.
     """
 
     @staticmethod
@@ -333,30 +333,37 @@ class _SumOfShifted(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(images, weight)
         kernel = weight.shape[-1]
-        # From a pixel, a product goes to where its place in the kernel, turned round, points.
-        products = weight.flip((2, 3)).flatten(2).permute(2, 1, 0).unsqueeze(3)
-        shares = conv2d(images, products.contiguous(memory_format=torch.channels_last))
+        shares = _products(weight).expand(len(images), -1, -1) @ _pixels(images).transpose(1, 2)
         # Sums are taken of at least 32 bits, as the products of a convolution are.
         shares = shares.to(torch.promote_types(shares.dtype, torch.float32))
-        height, width = images.shape[2:]
-        summed = fold(shares.flatten(2), (height, width), kernel, padding=kernel // 2)
-        return summed.to(images.dtype)
+        return fold(shares, images.shape[2:], kernel, padding=kernel // 2).to(images.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         images, weight = ctx.saved_tensors
         kernel = weight.shape[-1]
-        reach = kernel // 2
+        shares = unfold(gradient, kernel, padding=kernel // 2)
         at_images = at_weight = None
         if ctx.needs_input_grad[0]:
-            at_images = convolved_back(gradient, images, weight, (1, 1), (reach, reach), 0)
+            at_pixels = shares.transpose(1, 2) @ _products(weight).expand(len(images), -1, -1)
+            at_images = at_pixels.transpose(1, 2).view(images.shape)
         if ctx.needs_input_grad[1]:
-            around = pad(gradient[:, 0], (reach,) * 4).unfold(1, kernel, 1).unfold(2, kernel, 1)
-            shares = around.flatten(3).permute(0, 3, 1, 2)
-            products = weight.new_empty(kernel**2, images.shape[1], 1, 1)
-            turned = convolved_back(shares, images, products, (1, 1), (0, 0), 1)
-            at_weight = turned.flip(0).flatten(1).t().reshape(weight.shape)
+            at_products = (shares @ _pixels(images)).sum(0)
+            at_weight = at_products.t().reshape(weight.shape).flip((2, 3))
         return at_images, at_weight
+
+
+def _pixels(images: Tensor) -> Tensor:
+    """Return [n, pixels, channels]; of images with their channels last it is a view."""
+    return images.flatten(2).transpose(1, 2)
+
+
+def _products(weight: Tensor) -> Tensor:
+    """Return [k x k, channels] of a weight [1, channels, k, k].
+
+    From a pixel, a product goes to where its place in the kernel, turned round, points.
+    """
+    return weight[0].flip((1, 2)).flatten(1).t().contiguous()
 
 
 def convolved_back(
