@@ -17,12 +17,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +46,7 @@ from startup import first_frame
 from windows import MOST_FOREIGN, Ran, Spread, environment, in_turn, run
 
 from gancli import api, recipes
+from gancli.cores import usable_cores
 
 BENCH = Path(__file__).parent
 PAGE = BENCH.parent / "docs" / "speed.md"
@@ -59,6 +61,9 @@ R1_STEPS = 2000
 SHARE_SECONDS = 30.0
 # Ten runs in turn are long; what a command costs beside its steps weighs more in short ones.
 JOBS_LENGTH = 1 / 4
+# What is trained beside a process that keeps a core busy.
+BESIDE_ANOTHER = {"r4-base": [], "digit": ["--digit", "7"], "r5-base": []}
+BUSY = "import os, sys; os.sched_setaffinity(0, {int(sys.argv[1])})\nwhile True: pass"
 # A run's clock counts reading the data and trying out threads; a window of steps comes after.
 BEFORE_STEPS_SECONDS = 2.0
 
@@ -193,6 +198,7 @@ def figure_of(command: Command, lengths: Lengths) -> Figure:
         "share": share,
         "first-frame": first_frame_seconds,
         "data-parallel": data_parallel,
+        "core-taken": core_taken,
     }[command.name]
     return measure(command, lengths)
 
@@ -289,6 +295,36 @@ def data_parallel(command: Command, lengths: Lengths) -> Figure:
         return Figure(command, None)
     words = f"two {together.text(',.0f')} images/s, one {alone.text(',.0f')} images/s"
     return Figure(command, together.median / alone.median, words)
+
+
+def core_taken(command: Command, lengths: Lengths) -> Figure:
+    """Recipes by `--threads auto` beside a process that keeps the last core busy; the worst."""
+
+    def measure(recipe: str, taken: bool) -> float:
+        words = ["--recipe", recipe, *BESIDE_ANOTHER[recipe], "--threads", "auto"]
+        limit = ["--max-seconds", str(lengths.seconds + BEFORE_STEPS_SECONDS)]
+        core = str(usable_cores()[-1])
+        other = subprocess.Popen([sys.executable, "-c", BUSY if taken else "", core])
+        try:
+            with trained(*words, *limit) as (_, session, _):
+                return float(session["images_per_second"])
+        finally:
+            other.kill()
+            other.wait()  # its seconds count as ours from here on, not as foreign load
+
+    shares, words = [], []
+    for recipe in BESIDE_ANOTHER:
+        sides: dict[str, Callable[[], float]] = {
+            "taken": functools.partial(measure, recipe, True),
+            "free": functools.partial(measure, recipe, False),
+        }
+        found = in_turn(sides, lengths.rounds, lengths.foreign)
+        taken, free = Spread.of(found["taken"]), Spread.of(found["free"])
+        if taken is None or free is None:
+            return Figure(command, None)
+        shares.append(100 * taken.median / free.median)
+        words.append(f"`{recipe}` {shares[-1]:.0f} % ({taken.text()} of {free.text()} images/s)")
+    return Figure(command, min(shares), ", ".join(words))
 
 
 if __name__ == "__main__":

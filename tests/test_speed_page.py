@@ -33,10 +33,12 @@ def windows(of_bench: OfBench) -> ModuleType:
         (2.5, 4, 2.5, "stretch"),
         (None, 3, 5, "-"),
         (9, None, None, "-"),
+        (57, 45, None, "yes"),
+        (44, 45, None, "no"),
     ],
 )
 def test_a_verdict_knows_which_way_is_better(
-    page: ModuleType, value: float, least: float, stretch: float, expected: str
+    page: ModuleType, value: float, least: float, stretch: float | None, expected: str
 ) -> None:
     assert page.verdict(value, least, stretch) == expected
 
