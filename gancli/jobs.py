@@ -178,7 +178,7 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
     """
     waiting = list(enumerate(jobs))
     # Each keeps to a core where that leaves none to others, and where none wants more threads.
-    single = all(job.config.training.threads in ("auto", "adaptive", 1) for job in jobs)
+    single = all(_threads_of(job) in ("auto", "adaptive", 1) for job in jobs)
     cores = usable_cores() if single and processes == len(usable_cores()) else []
     results: dict[int, Result] = {}
     workers: list[_Worker] = []
@@ -212,6 +212,14 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
             for worker in workers:
                 worker.dismiss()
     return [results[index] for index in sorted(results)]
+
+
+def _threads_of(job: Job) -> int | str:
+    """Return the threads that a job asks for, or those that its run began with."""
+    with contextlib.suppress(GancliError):
+        if job.run.exists() and not job.placement.force:
+            return job.run.read_config().training.threads
+    return job.config.training.threads
 
 
 class _Worker:

@@ -85,6 +85,8 @@ class Recorder:
             try:
                 restore(state, checkpoints.load(path))
             except CheckpointError as error:
+                if _may_be_whole(error):
+                    raise
                 self.observer.warned(f"{error}; falling back to the checkpoint before it")
                 failure = error
                 state = create(self.config, self.device)
@@ -265,6 +267,12 @@ class Recorder:
                 "sessions": sessions,
             }
         )
+
+
+def _may_be_whole(error: CheckpointError) -> bool:
+    """Tell whether a file is there that cannot be read now: to go on without it would remove it."""
+    reason = error.__cause__
+    return isinstance(reason, OSError) and not isinstance(reason, FileNotFoundError)
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import Any
@@ -10,11 +11,12 @@ import torch
 
 from gancli import data, files, ranks
 from gancli.config import RunConfig, from_table
-from gancli.cores import usable_cores
+from gancli.cores import thread_counts, usable_cores
 from gancli.devices import pick_device
 from gancli.errors import (
     ConflictError,
     PeerError,
+    StorageError,
     TrainingError,
     UnhealthyError,
     memory_advice,
@@ -39,6 +41,7 @@ _STATUS = {
     "signal": Status.INTERRUPTED,
 }
 _REASONS = list(_STATUS)
+_LESS_MEMORY = "lower training.batch_size, or the sizes in the layer lists"
 
 
 def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcome:
@@ -73,19 +76,21 @@ def _lead(
     began = time.monotonic()
     threads = placement.threads_if_auto
     if team.size > 1:
-        threads = threads or max(1, len(usable_cores()) // ranks.here().local_size)
+        share_of_cores = max(1, len(usable_cores()) // ranks.here().local_size)
+        threads = threads or min(share_of_cores, thread_counts()[-1])
     config, splits, plan = prepare(_recorded(config, placement), threads)
     run = placement.run
     check_unclaimed(run)
     with (
         run.hold(),
         gentle_stop() as stop,
-        memory_advice("lower training.batch_size, or the sizes in the layer lists"),
+        memory_advice(_LESS_MEMORY),
     ):
         if placement.force:
             run.clear()
         elif run.exists():
             check_identity(run, config)
+            config = run.read_config()  # by now another process may have begun it
         config = with_way(config, splits.train, plan, device)
         files.write_text(run.config_path, config.to_toml())
         session = Recorder(config, plan, splits, observer, placement, device, team)
@@ -120,10 +125,14 @@ def _lead(
             _brief(team, config, session.fingerprint, late)
             share(state, config)
             if not late:
-                reason, step_seconds = loop.train(state, splits.train, config, plan, hooks)
-        except (TrainingError, PeerError) as error:
-            status = Status.INTERRUPTED if error.exit_code > 128 else Status.FAILED
-            session.write_status(status, state.step, error=str(error))
+                with memory_advice(_LESS_MEMORY):
+                    reason, step_seconds = loop.train(state, splits.train, config, plan, hooks)
+        except (TrainingError, PeerError, StorageError) as error:
+            # With more room, the same command goes on.
+            ended = error.exit_code > 128 or isinstance(error, StorageError)
+            status = Status.INTERRUPTED if ended else Status.FAILED
+            with contextlib.suppress(StorageError):  # the disk may be what failed
+                session.write_status(status, state.step, error=str(error))
             raise
         outcome = _outcome(run, state, plan, first_step, reason, stop, began, step_seconds)
         session.write_status(outcome.status, state.step, outcome=outcome, first_step=first_step)
@@ -142,7 +151,7 @@ def _follow(placement: Placement, device: torch.device, team: Team) -> Outcome:
     began = time.monotonic()
     with (
         gentle_stop() as stop,
-        memory_advice("lower training.batch_size, or the sizes in the layer lists"),
+        memory_advice(_LESS_MEMORY),
     ):
         config, fingerprint, late = _briefed(team)
         images = data.load_for(config.data).train

@@ -146,7 +146,7 @@ def train(
                 device,
                 max_seconds,
                 force,
-                1 if processes > 1 else None,
+                1 if min(processes, len(configs)) > 1 else None,
                 ["gancli", *sys.argv[1:]],
                 on_failure,
             ),
@@ -291,6 +291,14 @@ def _known_result(job: Job) -> Result | None:
     return None
 
 
+def _health_of(job: Job) -> str:
+    """Return the doctor's line; a run that cannot be read is no reason to be silent of others."""
+    try:
+        return doctor.examine(job.run).line()
+    except GancliError as error:
+        return str(error)
+
+
 def _report_many(planned: list[Job], results: dict[str, Result], output: Output) -> None:
     listed: list[dict[str, Any]] = []
     for job in planned:
@@ -308,7 +316,7 @@ def _report_many(planned: list[Job], results: dict[str, Result], output: Output)
         outcome = result.outcome or {"run": name, "status": "failed"}
         if result.outcome is not None:
             output.say(f"{name}: {outcome['status']} at step {outcome['step']}")
-            output.say(f"{name}: doctor: {doctor.examine(job.run).line()}")
+            output.say(f"{name}: doctor: {_health_of(job)}")
         listed.append({**outcome, "exit_code": result.exit_code, "message": result.message})
         if not result.exit_code and not output.as_json:
             output.stdout(str(job.run.path))

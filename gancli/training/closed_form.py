@@ -48,6 +48,8 @@ _SLOPES: dict[type[nn.Module], Callable[[Any, Tensor, Tensor], Tensor]] = {
     nn.Sigmoid: lambda layer, gradient, output: _aten.sigmoid_backward(gradient, output),
     nn.Tanh: lambda layer, gradient, output: _aten.tanh_backward(gradient, output),
 }
+# What learns.
+_WEIGHTED = (nn.Linear, nn.Conv2d, nn.BatchNorm1d)
 _RECTIFIERS = (nn.ReLU, nn.LeakyReLU, LeakyReLUForConv)
 # What is here for its parts alone.
 _GROUPS = (nn.Sequential, DroppedLeakyReLU)
@@ -74,7 +76,7 @@ class Chain:
     def __init__(self, network: Generator | Discriminator) -> None:
         self.network = network
         self.layers = _leaves(network)
-        self.first = next(each for each in self.layers if isinstance(each, nn.Linear | nn.Conv2d))
+        self.first = next(each for each in self.layers if isinstance(each, _WEIGHTED))
         self.batch = self.end = torch.empty(0)
         self.labels: Tensor | None = None
         self.passed: list[tuple[Any, Tensor, Tensor | None]] = []

@@ -250,6 +250,10 @@ def test_jobs_equal_single_runs_and_a_failure_stays_alone(lab: Lab, tmp_path: Pa
     again = made(*jobs(lab))
     assert again.stdout.splitlines() == [f"checkpoints/tiny-three-digit-{n}" for n in range(3)]
     assert again.next == ["gancli", "show"]
+    Path("checkpoints/tiny-three-digit-0/log.jsonl").write_text("damaged\n")
+    damaged = made(*jobs(lab), "--json")  # of the others all is told
+    assert [entry["status"] for entry in damaged.json["runs"]] == ["finished"] * 3
+    assert "tiny-three-digit-0: doctor: checkpoints/tiny-three-digit-0/log.jsonl" in damaged.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

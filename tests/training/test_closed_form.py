@@ -113,9 +113,20 @@ def test_a_chain_has_the_gradients_of_autograd(
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_a_chain_normalises_batches_as_autograd_does(dtype: torch.dtype, error: float) -> None:
+@pytest.mark.parametrize("first", [[], ["batch_norm"]])
+def test_a_chain_normalises_batches_as_autograd_does(
+    dtype: torch.dtype, error: float, first: list[str]
+) -> None:
     torch.manual_seed(2)
-    middle = ["dense 9", "batch_norm eps=0.8", "leaky_relu 0.2", "dense 8", "batch_norm", "tanh"]
+    middle = [
+        *first,
+        "dense 9",
+        "batch_norm eps=0.8",
+        "leaky_relu 0.2",
+        "dense 8",
+        "batch_norm",
+        "tanh",
+    ]
     network = generator(middle).to(dtype)
     once = copy.deepcopy(network)
     batch = torch.randn(6, 4, dtype=dtype)
@@ -126,7 +137,9 @@ def test_a_chain_normalises_batches_as_autograd_does(dtype: torch.dtype, error: 
     Chain(noted)(batch)
     for ours, theirs in zip(noted.buffers(), once.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs)
-    assert [int(one) for one in noted.buffers() if not one.is_floating_point()] == [1, 1]
+    assert [int(one) for one in noted.buffers() if not one.is_floating_point()] == [1] * (
+        2 + len(first)
+    )
 
 
 @pytest.mark.parametrize(

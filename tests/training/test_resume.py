@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
 import shutil
 import signal
@@ -14,7 +16,13 @@ from tiny import TinyConfig, TrainRun
 
 from gancli import checkpoints, sampling, session
 from gancli.config import RunConfig
-from gancli.errors import CheckpointError, ConfigError, ConflictError, TrainingError
+from gancli.errors import (
+    CheckpointError,
+    ConfigError,
+    ConflictError,
+    StorageError,
+    TrainingError,
+)
 from gancli.observing import Observer
 from gancli.pictures.frames import list_frames, read_frame
 from gancli.pictures.grid import make_grid
@@ -261,6 +269,69 @@ def test_a_damaged_state_does_not_outlive_the_fallback(
     train_run(tiny_config(), run.path, observer=StopAfter(1))
     assert [checkpoints.step_of(path) for path in checkpoints.states(run.path)] == [5, 4]
     assert sampling.load(run.path).step == 5
+
+
+def test_a_state_that_cannot_be_read_now_is_not_given_up(
+    paused: tuple[RunConfig, RunDirectory], train_run: TrainRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, run = paused
+    before = content(run)
+    newest, read = checkpoints.states(run.path)[0], Path.read_bytes
+
+    def stale(path: Path) -> bytes:
+        if path == newest:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        return read(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", stale)
+        with pytest.raises(CheckpointError, match="Stale file handle"):
+            train_run(wanted, run.path)
+    assert content(run) == before
+
+
+def test_a_run_that_another_process_began_meanwhile_keeps_its_way(
+    tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = tiny_config({"training.threads": "auto"})
+    prepared = session.prepare
+
+    def slowly(*of: Any) -> Any:
+        found = prepared(*of)
+        monkeypatch.setattr(session, "prepare", prepared)
+        monkeypatch.setattr(session, "with_way", lambda config, *_: way(config, 3))
+        train_run(wanted, Path("run"), observer=StopAfter(5))
+        monkeypatch.setattr(session, "with_way", lambda config, *_: way(config, 4))
+        return found
+
+    def way(config: RunConfig, threads: int) -> RunConfig:
+        if config.training.threads != "auto":
+            return config
+        training = dataclasses.replace(config.training, threads=threads)
+        return dataclasses.replace(config, training=training)
+
+    monkeypatch.setattr(session, "prepare", slowly)
+    outcome = train_run(wanted, Path("run"))
+    assert outcome.status is Status.FINISHED
+    assert outcome.run.read_status()["sessions"][-1]["first_step"] == 5
+    assert outcome.run.read_config().training.threads == 3
+
+
+def test_memory_that_ends_in_training_is_told_in_the_run(
+    tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate")
+
+    run = train_run(tiny_config(), Path("run"), observer=StopAfter(3)).run
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "train_step", greedy)
+        with pytest.raises(StorageError, match=r"out of memory; lower training\.batch_size"):
+            train_run(tiny_config(), run.path)
+    assert run.status() is Status.INTERRUPTED
+    assert "out of memory" in run.read_status()["error"]
+    assert train_run(tiny_config(), run.path).status is Status.FINISHED
+    assert "error" not in run.read_status()
 
 
 def test_without_a_whole_state_nothing_is_lost_or_trained(

@@ -1,0 +1,23 @@
+"""What many runs at a time take from those that have begun."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from tiny import TinyConfig, TrainRun
+
+from gancli import jobs
+from gancli.placement import Placement
+
+
+def test_a_run_goes_on_with_the_threads_that_it_began_with(
+    tiny_config: TinyConfig, train_run: TrainRun, tmp_path: Path
+) -> None:
+    run = train_run(tiny_config({"training.threads": 2}), tmp_path / "run", max_seconds=1e-4).run
+    job = jobs.Job(tiny_config({"training.threads": "auto"}), Placement(run, "cpu"))
+    assert jobs._threads_of(job) == 2
+    afresh = dataclasses.replace(job, placement=Placement(run, "cpu", force=True))
+    assert jobs._threads_of(afresh) == "auto"
+    run.config_path.write_text("damaged")  # to be told when its turn comes
+    assert jobs._threads_of(job) == "auto"
