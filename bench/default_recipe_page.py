@@ -347,7 +347,11 @@ def _levers(folder: Path, before: str, where: str) -> str:
         "are one, exactly, and the average of G follows more closely at first. Not tried: blocks "
         "with a way around them and depthwise heads, for the networks of a recipe are chains of "
         "layers; and finite differences for R1 and R2, which are exact, by gradients worked out by "
-        "hand.\n"
+        "hand.\n\nNeither higher rates nor fewer steps were taken over, though sevens lose little "
+        "by `shorter`, with which the minute would be kept: at rates of 5e-3 eights ran into black "
+        "early and stayed there, and of 50 runs of `shorter`, the ten digits by five seeds, one of "
+        "ones did so at the recipe's own rates. The 50 runs of the recipe above begin alike, and "
+        "none did: some run in a hundred may.\n"
     )
     for recipe in ("digit", "digits"):
         done = search.finished(search.jobs(folder, recipe, search.DIGITS, search.SEEDS))
