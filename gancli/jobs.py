@@ -71,7 +71,7 @@ class Job:
             CheckpointError: the run there is damaged.
         """
         place = self.placement
-        if place.on_failure != "reseed" or place.force or not self.run.exists():
+        if place.on_failure != "reseed" or not place.resumes:
             return self
         kept = self.run.read_config()
         tried = kept.training.seed - self.config.training.seed
@@ -92,7 +92,7 @@ class Job:
             ConflictError: a run with another config lies there.
             CheckpointError: the run there is damaged.
         """
-        if self.placement.force or not self.run.exists():
+        if not self.placement.resumes:
             return False
         runs.check_identity(self.run, self.settled().config)
         return self.run.status() is runs.Status.FINISHED
@@ -217,7 +217,7 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
 def _threads_of(job: Job) -> int | str:
     """Return the threads that a job asks for, or those that its run began with."""
     with contextlib.suppress(GancliError):
-        if job.run.exists() and not job.placement.force:
+        if job.placement.resumes:
             return job.run.read_config().training.threads
     return job.config.training.threads
 

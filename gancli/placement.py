@@ -30,6 +30,11 @@ class Placement:
     command: Sequence[str] = ()
     on_failure: str = "warn"
 
+    @property
+    def resumes(self) -> bool:
+        """Whether a run lies there that is to go on."""
+        return not self.force and self.run.exists()
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:

@@ -23,7 +23,7 @@ from gancli.errors import (
 )
 from gancli.observing import Observer
 from gancli.placement import Outcome, Placement
-from gancli.preparing import prepare, with_way
+from gancli.preparing import prepare, resolve, with_way
 from gancli.recording import Recorder
 from gancli.runs import RunDirectory, Status, check_identity, check_unclaimed
 from gancli.stopping import StopRequest, gentle_stop
@@ -70,7 +70,7 @@ def train(config: RunConfig, placement: Placement, observer: Observer) -> Outcom
 
 
 def _lead(
-    config: RunConfig, placement: Placement, observer: Observer, device: torch.device, team: Team
+    wanted: RunConfig, placement: Placement, observer: Observer, device: torch.device, team: Team
 ) -> Outcome:
     """Train as the first process of a team, or as one alone."""
     began = time.monotonic()
@@ -78,19 +78,15 @@ def _lead(
     if team.size > 1:
         share_of_cores = max(1, len(usable_cores()) // ranks.here().local_size)
         threads = threads or min(share_of_cores, thread_counts()[-1])
-    config, splits, plan = prepare(_recorded(config, placement), threads)
+    config, splits, plan = prepare(_recorded(wanted, placement), threads)
     run = placement.run
     check_unclaimed(run)
-    with (
-        run.hold(),
-        gentle_stop() as stop,
-        memory_advice(_LESS_MEMORY),
-    ):
+    with run.hold(), gentle_stop() as stop, memory_advice(_LESS_MEMORY):
         if placement.force:
             run.clear()
-        elif run.exists():
-            check_identity(run, config)
-            config = run.read_config()  # by now another process may have begun it
+        # By now another process may have begun it.
+        recorded = _recorded(wanted, placement)
+        config = resolve(recorded, splits.classes, threads, len(splits.train))
         config = with_way(config, splits.train, plan, device)
         files.write_text(run.config_path, config.to_toml())
         session = Recorder(config, plan, splits, observer, placement, device, team)
@@ -149,10 +145,7 @@ def _lead(
 def _follow(placement: Placement, device: torch.device, team: Team) -> Outcome:
     """Train as another process of a team: a part of every batch, and nothing is written."""
     began = time.monotonic()
-    with (
-        gentle_stop() as stop,
-        memory_advice(_LESS_MEMORY),
-    ):
+    with gentle_stop() as stop, memory_advice(_LESS_MEMORY):
         config, fingerprint, late = _briefed(team)
         images = data.load_for(config.data).train
         if images.fingerprint() != fingerprint:
@@ -235,7 +228,7 @@ def _outcome(
 
 def _recorded(config: RunConfig, placement: Placement) -> RunConfig:
     """Let the run that is resumed decide what its machine decided at its start."""
-    if not placement.run.exists() or placement.force:
+    if not placement.resumes:
         return config
     check_identity(placement.run, config)
     return placement.run.read_config()

@@ -366,31 +366,6 @@ def _products(weight: Tensor) -> Tensor:
     return weight[0].flip((1, 2)).flatten(1).t().contiguous()
 
 
-def convolved_back(
-    gradient: Tensor,
-    images: Tensor,
-    weight: Tensor,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    which: int,
-) -> Tensor:
-    """Return the gradient at what a convolution was given (0), or at its weight (1).
-
-    Args:
-        gradient: at what the convolution returned.
-        images: what it was given.
-        weight: of the convolution; for the gradient there, of its shape.
-        stride: down and to the right.
-        padding: the same.
-        which: of the two.
-    """
-    wanted = [which == 0, which == 1, False]
-    back = torch.ops.aten.convolution_backward
-    layout = list(stride), list(padding), [1, 1], False, [0, 0], 1
-    found: Tensor = back(gradient, images, weight, None, *layout, wanted)[which]
-    return found
-
-
 def _overlaid(weight: Tensor, dim: int) -> Tensor:
     """Return the four weights with which a pixel reaches four, of three that reach doubled pixels.
 

@@ -29,7 +29,6 @@ from gancli.networks.layers import (
     DroppedLeakyReLU,
     LeakyReLUForConv,
     Reshape,
-    convolved_back,
 )
 
 _aten = torch.ops.aten
@@ -263,7 +262,7 @@ def _at_input(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> T
         return gradient @ weight
     if _strides_over_few_channels(layer, values):
         return _by_subpixels(layer, gradient, values, weight)
-    return convolved_back(gradient, values, weight, layer.stride, _padding(layer), 0)
+    return _convolved_back(gradient, values, weight, layer.stride, _padding(layer), 0)
 
 
 # A CPU computes a transposed convolution to fewer channels than this at a fraction of its speed.
@@ -295,6 +294,31 @@ def _by_subpixels(layer: nn.Conv2d, gradient: Tensor, values: Tensor, weight: Te
     return pixel_shuffle(small.contiguous(), stride)[..., padding:, padding:][..., :height, :width]
 
 
+def _convolved_back(
+    gradient: Tensor,
+    images: Tensor,
+    weight: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    which: int,
+) -> Tensor:
+    """Return the gradient at what a convolution was given (0), or at its weight (1).
+
+    Args:
+        gradient: at what the convolution returned.
+        images: what it was given.
+        weight: of the convolution; for the gradient there, of its shape.
+        stride: down and to the right.
+        padding: the same.
+        which: of the two.
+    """
+    wanted = [which == 0, which == 1, False]
+    back = _aten.convolution_backward
+    layout = list(stride), list(padding), [1, 1], False, [0, 0], 1
+    found: Tensor = back(gradient, images, weight, None, *layout, wanted)[which]
+    return found
+
+
 def _padding(layer: nn.Conv2d) -> Sequence[int]:
     assert not isinstance(layer.padding, str)
     return layer.padding
@@ -305,7 +329,7 @@ def _learn(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> None
     if isinstance(layer, nn.Linear):
         found = gradient.t() @ values
     else:
-        found = convolved_back(gradient, values, weight, layer.stride, _padding(layer), 1)
+        found = _convolved_back(gradient, values, weight, layer.stride, _padding(layer), 1)
     # Fused optimisers go through memory in the order of the weight.
     layer.weight.grad = _as(found.to(layer.weight.dtype), layer.weight)
 

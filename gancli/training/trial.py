@@ -58,8 +58,8 @@ def fastest_way(
     """Try steps of a run on a throw-away state, and return the way that makes most of them.
 
     Takes some tenths of a second, on batches as large as that allows (of a long run with heavy
-    steps some seconds, on a quarter of a batch at most), and leaves torch's thread
-    count and random numbers anyhow.
+    steps some seconds, on a quarter of a batch at most), and leaves torch's thread count and random
+    numbers anyhow.
 
     Args:
         config: the run's.

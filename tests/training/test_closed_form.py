@@ -118,16 +118,8 @@ def test_a_chain_normalises_batches_as_autograd_does(
     dtype: torch.dtype, error: float, first: list[str]
 ) -> None:
     torch.manual_seed(2)
-    middle = [
-        *first,
-        "dense 9",
-        "batch_norm eps=0.8",
-        "leaky_relu 0.2",
-        "dense 8",
-        "batch_norm",
-        "tanh",
-    ]
-    network = generator(middle).to(dtype)
+    middle = ["dense 9", "batch_norm eps=0.8", "leaky_relu 0.2", "dense 8", "batch_norm", "tanh"]
+    network = generator(first + middle).to(dtype)
     once = copy.deepcopy(network)
     batch = torch.randn(6, 4, dtype=dtype)
     for ours, theirs in zip(*autograd_and_chain(network, batch, 3), strict=True):
@@ -137,9 +129,8 @@ def test_a_chain_normalises_batches_as_autograd_does(
     Chain(noted)(batch)
     for ours, theirs in zip(noted.buffers(), once.buffers(), strict=True):
         torch.testing.assert_close(ours, theirs)
-    assert [int(one) for one in noted.buffers() if not one.is_floating_point()] == [1] * (
-        2 + len(first)
-    )
+    counted = [int(one) for one in noted.buffers() if not one.is_floating_point()]
+    assert counted == [1] * (2 + len(first))
 
 
 @pytest.mark.parametrize(

@@ -290,6 +290,17 @@ def test_a_state_that_cannot_be_read_now_is_not_given_up(
     assert content(run) == before
 
 
+def test_what_a_kept_config_leaves_open_is_settled_by_the_data(
+    paused: tuple[RunConfig, RunDirectory], train_run: TrainRun
+) -> None:
+    wanted, run = paused
+    kept = run.config_path.read_text()
+    assert "shift = 0.0" in kept
+    run.config_path.write_text(kept.replace("shift = 0.0", 'shift = "auto"'))
+    assert train_run(wanted, run.path).status is Status.FINISHED
+    assert run.read_config().discriminator.shift in (0.0, 0.1)
+
+
 def test_a_run_that_another_process_began_meanwhile_keeps_its_way(
     tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
