@@ -38,6 +38,7 @@ from gancli.runs import RunDirectory
 
 FEW = 500
 SEEDS = range(5)
+SHORTER_STEPS = 2_400
 LONG = 10
 # What was tried for few images, one seed of each.
 FEW_TRIED: dict[str, dict[str, Any]] = {
@@ -103,6 +104,11 @@ def jobs() -> list[Job]:
     assert steps is not None
     return [
         *(Job("digit", "digit", digit, seed) for seed in SEEDS for digit in range(10)),
+        *(
+            Job("shorter", "digit", digit, seed, {"training.steps": SHORTER_STEPS})
+            for seed in SEEDS
+            for digit in range(10)
+        ),
         *(Job("all", "digits", None, seed) for seed in SEEDS),
         *(Job("few", "digit", digit, seed) for seed in range(3) for digit in (7, 2, 8)),
         *(
@@ -177,7 +183,7 @@ def scores_of(job: Job, trained: sampling.Trained, folder: Path) -> dict[str, An
             "copying_of_unshown": [figures(each)["copying_z"][0] for each in unshown],
         }
     found = {"judge": card(splits)}
-    if job.part in ("digit", "all"):
+    if job.part in ("digit", "shorter", "all"):
         found["second"] = card(splits, second_judge(folder))
     if job.part == "all":
         found["judge"] |= figures(score_usefulness(draw, splits))
