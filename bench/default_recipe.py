@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import default_recipe_page
+import search
 import side_by_side
 import torch
 import windows
@@ -38,13 +39,12 @@ from gancli.runs import RunDirectory
 
 FEW = 500
 SEEDS = range(5)
-SHORTER_STEPS = 2_400
 LONG = 10
 # What was tried for few images, one seed of each.
 FEW_TRIED: dict[str, dict[str, Any]] = {
     "not moved": {"discriminator.shift": 0.0},
     "moved by up to a fifth": {"discriminator.shift": 0.2},
-    "half as long": {"training.steps": 1_500},
+    "half as long": {"training.steps": 1_150},
 }
 # Three to seven minutes of one core each, and the default at its own length.
 RACE_STEPS = {"digit": None, "r2-6-final": 3_000, "r4-base": 9_000, "r5-base": 130}
@@ -102,13 +102,10 @@ def jobs() -> list[Job]:
     }
     steps = api.describe("digit").training.steps
     assert steps is not None
+    before = search.variants_of("digit")["shorter"]["settings"]
     return [
         *(Job("digit", "digit", digit, seed) for seed in SEEDS for digit in range(10)),
-        *(
-            Job("shorter", "digit", digit, seed, {"training.steps": SHORTER_STEPS})
-            for seed in SEEDS
-            for digit in range(10)
-        ),
+        *(Job("before", "digit", digit, seed, before) for seed in SEEDS for digit in range(10)),
         *(Job("all", "digits", None, seed) for seed in SEEDS),
         *(Job("few", "digit", digit, seed) for seed in range(3) for digit in (7, 2, 8)),
         *(
@@ -183,7 +180,7 @@ def scores_of(job: Job, trained: sampling.Trained, folder: Path) -> dict[str, An
             "copying_of_unshown": [figures(each)["copying_z"][0] for each in unshown],
         }
     found = {"judge": card(splits)}
-    if job.part in ("digit", "shorter", "all"):
+    if job.part in ("digit", "before", "all"):
         found["second"] = card(splits, second_judge(folder))
     if job.part == "all":
         found["judge"] |= figures(score_usefulness(draw, splits))

@@ -137,10 +137,10 @@ def _digit(runs: list[tuple[Job, Found]]) -> str:
     return f"{_length(runs)}\n\n{_targets(_digits_of(runs))}\n{tried}\n{table}\n{shown}"
 
 
-def _shorter(runs: list[tuple[Job, Found]]) -> str:
+def _before(runs: list[tuple[Job, Found]]) -> str:
     return (
-        f"Meant to keep the minute, and not taken over for the runs that fail: {_length(runs)} "
-        "The recipe's own begin alike.\n\n" + _targets(_digits_of(runs))
+        "What `digit` was at first, its steps brought near to a minute, and is no longer for the "
+        f"runs that fail: G without normalisation. {_length(runs)}\n\n" + _targets(_digits_of(runs))
     )
 
 
@@ -357,9 +357,10 @@ def _levers(folder: Path, before: str, where: str) -> str:
         "are one, exactly, and the average of G follows more closely at first. Not tried: blocks "
         "with a way around them and depthwise heads, for the networks of a recipe are chains of "
         "layers; and finite differences for R1 and R2, which are exact, by gradients worked out by "
-        "hand.\n\nNeither higher rates nor fewer steps were taken over, though sevens lose little "
-        "by `shorter`: rates of 5e-3 alone drew eights black at either length, and further up "
-        "stands what became of 50 runs a fifth shorter.\n"
+        "hand.\n\nThe rows vary what `digit` was at first, of 3,000 steps and no normalisation; "
+        "further up stands what became of 50 runs of that, a fifth shorter. `shorter-norm-group` "
+        "is what it is now, but for a hundred steps. Without normalisation, rates of 5e-3 drew "
+        "eights black at either length.\n"
     )
     for recipe in ("digit", "digits"):
         done = search.finished(search.jobs(folder, recipe, search.DIGITS, search.SEEDS))
@@ -451,7 +452,7 @@ SECTIONS: dict[str, tuple[str, Callable[[list[tuple[Job, Found]]], str]]] = {
     "digit": ("One digit: `digit`", _digit),
     "all": ("All digits, by their labels: `digits`", _all),
     "race": ("Quality against seconds", _race),
-    "shorter": ("A fifth shorter", _shorter),
+    "before": ("Without normalisation", _before),
     "long": ("Ten times as long", _long),
     "few": ("500 images of a digit", _few),
     "stacked": ("StackedMNIST: `stacked-mnist`", _stacked),

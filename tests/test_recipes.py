@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 
 import pytest
@@ -46,14 +47,20 @@ def test_the_default_recipes_exist() -> None:
     assert {recipes.ONE_CLASS, recipes.MANY_CLASSES} <= set(recipes.names())
 
 
-def test_the_default_gets_out_of_the_black_that_momentum_kept_it_in() -> None:
-    settings = {"training.steps": 96, "training.threads": 1, "record.log_every": 0.25}
-    outcome = api.train(recipes.ONE_CLASS, digit=7, seed=6, settings=settings, runs_dir="runs")
-    last = outcome.run.read_log()[-1]
-    # Stuck in the black: 0.99 of the pixels are at an end, the sevens within 0.2 of each other.
-    assert 0.3 < last["saturation_fake"] < 0.9
-    assert 0.5 < last["diversity_fake"] / last["diversity_real"] < 3
-    assert 0.4 < last["d_accuracy_fake"] < 0.98
+@pytest.mark.parametrize(("digit", "seed"), [(7, 6), (1, 3)])
+def test_the_default_is_not_drawn_into_the_black(digit: int, seed: int) -> None:
+    settings = {"training.steps": 128, "training.threads": 1, "record.log_every": 0.1}
+    outcome = api.train(
+        recipes.ONE_CLASS, digit=digit, seed=seed, settings=settings, runs_dir="runs"
+    )
+    _, *rows = outcome.run.read_log()
+    # Stuck in the black, as with momentum the sevens were, and the ones without normalisation: 0.99
+    # of the pixels are at an end, the images within 0.2, and 0.02, of each other.
+    assert len(rows) > 9
+    for row in rows:
+        assert row["saturation_fake"] < 0.6
+        assert 0.25 < row["diversity_fake"] / row["diversity_real"] < 3
+    assert 0.4 < statistics.median(row["d_accuracy_fake"] for row in rows) < 0.98
 
 
 def test_an_unknown_recipe_is_told_the_nearest() -> None:

@@ -99,6 +99,7 @@ _FORGETS_ITS_OUTPUT = (
     nn.ConvTranspose2d,
     nn.BatchNorm1d,
     nn.BatchNorm2d,
+    nn.GroupNorm,
     nn.Sequential,
 )
 
@@ -452,6 +453,15 @@ def _batch_norm(layer: _Layer, shape: Shape) -> _Built:
     return make(shape[0], layer.real(layer.option("eps", "1e-5"), 1e-12, 10)), shape
 
 
+def _group_norm(layer: _Layer, shape: Shape) -> _Built:
+    (groups,) = layer.counts("groups", 1)
+    if shape[0] % groups:
+        raise layer.error(f"gets {shape[0]} channels, which do not make {groups} groups of a size")
+    if math.prod(shape) == groups:
+        raise layer.error(f"gets {_shown(shape)}, of which each group has a single number")
+    return nn.GroupNorm(groups, shape[0], layer.real(layer.option("eps", "1e-5"), 1e-12, 10)), shape
+
+
 def _minibatch_discrimination(layer: _Layer, shape: Shape) -> _Built:
     kernels, size = layer.counts("kernels and their size", 2)
     if len(shape) != 1:
@@ -693,6 +703,7 @@ _MAKERS: dict[str, _Maker] = {
     "flatten": _flatten,
     "reshape": _reshape,
     "batch_norm": _batch_norm,
+    "group_norm": _group_norm,  # Wu and He, 2018: every image by itself
     "minibatch_discrimination": _minibatch_discrimination,
     "dropout": _dropout,
     "channel_dropout": _channel_dropout,

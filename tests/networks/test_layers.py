@@ -113,6 +113,8 @@ def test_pad_counts_pixels_on_each_side(kernel: int, pad: int, size: int) -> Non
         (["batch_norm", "leaky_relu 0.2", "relu", "tanh", "sigmoid"], (2, 8, 8), (2, 8, 8)),
         (["batch_norm", "dropout 0.5"], (9,), (9,)),
         (["batch_norm eps=0.8", "channel_dropout 0.5"], (2, 8, 7), (2, 8, 7)),
+        (["group_norm 3", "group_norm 1 eps=0.8"], (9,), (9,)),
+        (["group_norm 8", "flatten", "group_norm 8"], (8, 8, 7), (448,)),
         ([], (9,), (9,)),
     ],
 )
@@ -191,6 +193,20 @@ def test_batch_norm_divides_by_a_spread_that_its_eps_enlarges(
     centred = batch - batch.mean(others, keepdim=True)
     spread = (centred.square().mean(others, keepdim=True) + eps).sqrt()
     torch.testing.assert_close(module(batch), centred / spread, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("line", "eps"), [("group_norm 2", 1e-5), ("group_norm 2 eps=9", 9.0)])
+@pytest.mark.parametrize("shape", [(6,), (6, 2, 5)])
+def test_group_norm_divides_every_group_of_every_image_by_its_own_spread(
+    line: str, eps: float, shape: Shape
+) -> None:
+    module, _ = build(line, shape=shape)
+    batch = torch.randn(4, *shape, generator=torch.Generator().manual_seed(0)) * 3 + 5
+    groups = batch.reshape(4, 2, -1)
+    centred = groups - groups.mean(2, keepdim=True)
+    found = (centred / (centred.square().mean(2, keepdim=True) + eps).sqrt()).reshape(batch.shape)
+    torch.testing.assert_close(module(batch), found, atol=1e-5, rtol=1e-4)
+    assert torch.equal(module.eval()(batch[:1]), module.train()(batch)[:1])
 
 
 def test_upsample_repeats_pixels() -> None:
@@ -374,6 +390,10 @@ def test_reshape_and_flatten_keep_the_order() -> None:
         (["flatten", "channel_dropout 0.5"], "gets 128 and needs an image"),
         (["batch_norm eps=0"], "has '0' where a number from 1e-12 to 10 is needed"),
         (["batch_norm epsilon=1"], "has an option 'epsilon' that 'batch_norm' does not know"),
+        (["group_norm"], "needs groups, and has 0 numbers"),
+        (["group_norm 3"], "gets 2 channels, which do not make 3 groups of a size"),
+        (["group_norm 1 eps=0"], "has '0' where a number from 1e-12 to 10 is needed"),
+        (["flatten", "group_norm 128"], "gets 128, of which each group has a single number"),
         (["tanh 2"], "needs nothing, and has 1 numbers"),
         (["flatten 2"], "needs nothing"),
         (["batch_norm 2"], "needs nothing"),
@@ -421,7 +441,7 @@ NAMES = [
     *("dense", "conv", "conv_transpose", "upsample", "flatten", "reshape", "batch_norm"),
     *("dropout", "leaky_relu", "relu", "sigmoid", "tanh", "con"),
     *("max_pool", "avg_pool", "zero_pad", "dilate", "minibatch_discrimination"),
-    "channel_dropout",
+    *("channel_dropout", "group_norm"),
 ]
 lines = st.lists(st.sampled_from(WORDS), max_size=4).flatmap(
     lambda words: st.sampled_from(NAMES).map(lambda name: " ".join([name, *words]))
@@ -477,6 +497,7 @@ def test_doubling_and_the_convolution_after_it_are_one_layer_that_does_the_same(
         (["conv 4 3", "batch_norm", "leaky_relu 0.2", "conv_transpose 2 4 stride=2", "tanh"], 1),
         (["conv 4 3 stride=2", "leaky_relu 0.2", "dropout 0.4", "conv 2 3", "leaky_relu 0.1"], 2),
         (["conv 4 3", "leaky_relu 0.25", "dropout 0.5", "flatten", "dense 1"], 1),
+        (["conv 4 3", "group_norm 2", "leaky_relu 0.2", "conv 2 3"], 1),
         (["flatten", "dense 3 4 4", "leaky_relu 0.2", "dropout 0.1", "conv 2 3"], 1),
         (["tanh", "leaky_relu 0.2", "dropout 0.4", "leaky_relu 0.2", "conv 2 3"], 0),
     ],
