@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from gancli import doctor, jobs, plots, recipes, report, runs
+from gancli import doctor, files, jobs, plots, recipes, report, runs
 from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, RunConfig
 from gancli.devices import has_nvidia_driver, pick_device
-from gancli.errors import CheckpointError, ConfigError, did_you_mean
+from gancli.errors import CheckpointError, ConfigError, DataError, did_you_mean
 from gancli.observing import Observer
 from gancli.placement import Outcome, Placement
 from gancli.recipes import Recipe
@@ -80,13 +80,18 @@ def describe(
         large = source is None or source in _TEN_CLASSES  # own data may be fewer than its batches
         if recipe == recipes.MANY_CLASSES and large and _is_gpu(device):
             recipe = recipes.MANY_CLASSES_GPU
+    found = recipes.read(recipe)
+    if source is None and isinstance(table := found.table.get("data"), dict):
+        source = table.get("source")
     if isinstance(source, str) and source not in NAMED_SOURCES:
         if not source.isprintable():
             raise ConfigError(f"--data {source!r}: the name has signs that no config can hold")
         # A path counts from where the command is given, and must mean the same from anywhere.
-        changes["data.source"] = str(Path(source).expanduser().resolve())
-    found = recipes.read(recipe)
+        changes["data.source"] = str(files.user_path(source).resolve())
     if preview:
+        for key in ("epochs", "steps"):
+            if f"training.{key}" in changes:
+                raise ConfigError(f"--preview and --{key} both give the length; give one of them")
         if "preview_epochs" not in found.table:
             raise ConfigError(f"--preview: recipe '{recipe}' has none; it is short enough as it is")
         changes["training.epochs"] = found.table["preview_epochs"]
@@ -106,9 +111,12 @@ def _lacks_classes(source: Any) -> bool:
     """Tell whether data are a folder of pictures without labels."""
     if not isinstance(source, str) or source in NAMED_SOURCES or not source.isprintable():
         return False
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
-        return False
+    folder = files.user_path(source)
+    try:
+        if not folder.is_dir():
+            return False
+    except OSError as error:
+        raise DataError(f"cannot read {folder}: {error.strerror or error}") from error
     from gancli.data.folder import lacks_classes  # noqa: PLC0415 - imports torch
 
     return lacks_classes(folder)

@@ -41,6 +41,9 @@ STACKED_SOURCE = "stacked-mnist"
 NAMED_SOURCES = ("mnist", STACKED_SOURCE, *DOWNLOADS, *POINT_SOURCES, *DRAWN_SOURCES)
 PIXEL_RANGES = {"signed": (-1.0, 1.0), "unit": (0.0, 1.0), "raw": (0.0, 255.0)}
 LARGEST_SEED = 2**63 - 1
+CALENDAR = ("record.frame_every", "record.log_every", "record.keep_every")
+"""Keys that keep their ``auto`` in a run's config: its calendar follows from the run's length."""
+
 DESCRIPTIVE = ("summary", "report", "preview_epochs", "minutes")
 _MOST_STEPS = 10**9
 
@@ -79,7 +82,7 @@ class DataConfig:
         "what the networks see: [-1, 1], [0, 1] or [0, 255]",
         choices=tuple(PIXEL_RANGES),
     )
-    holdout: int = _option(0, "withhold this many of the last training images", low=0)
+    holdout: int = _option(0, "withhold this many training images to judge by", low=0)
 
     @property
     def is_points(self) -> bool:
@@ -368,14 +371,20 @@ def set_key(table: Table, key: str, value: Any) -> None:
 
 
 def differences(ours: RunConfig, theirs: RunConfig) -> dict[str, tuple[Any, Any]]:
-    """Return the dotted keys that differ, each with both values; ``auto`` differs from nothing."""
+    """Return the dotted keys in which a run, and what is asked of it, differ, with both values.
+
+    What is asked as ``auto`` differs from nothing, and nothing from what the run has yet to settle.
+    """
     mine, other = _flat(ours.to_table()), _flat(theirs.to_table())
+
+    def differ(key: str) -> bool:
+        old, new = mine.get(key), other.get(key)
+        return new not in (old, "auto") and (old != "auto" or key in CALENDAR)
+
     return {
         key: (mine.get(key), other.get(key))
         for key in known_keys()
-        if mine.get(key) != other.get(key)
-        and "auto" not in (mine.get(key), other.get(key))
-        and key not in DESCRIPTIVE
+        if key not in DESCRIPTIVE and differ(key)
     }
 
 
@@ -434,6 +443,8 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
                 return value
         elif option == tuple[str, ...]:
             if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+                for item in value:
+                    _check_text(item, where)
                 return tuple(value)
         elif option == tuple[float, ...]:
             if isinstance(value, list | tuple) and all(
@@ -446,8 +457,19 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
             except OverflowError:
                 return math.inf  # out of every range, as it should be
         elif type(value) is option:
+            if isinstance(value, str):
+                _check_text(value, where)
             return value
     raise ConfigError(f"{where} must be {_type_name(options)}, not {_shown(value)}")
+
+
+def _check_text(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{where} = {text!r} has bytes that are not UTF-8; spell it so"
+        ) from error
 
 
 def _type_name(options: tuple[Any, ...]) -> str:

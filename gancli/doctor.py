@@ -221,11 +221,12 @@ def examine(run: RunDirectory) -> Diagnosis:
     status = run.read_status()
     images = status.get("data", {}).get("images")
     stopped = status.get("status") in (Status.PAUSED, Status.INTERRUPTED)
+    failed = status.get("status") == Status.FAILED  # else what ended it was no fault of the GAN's
     return diagnose(
         run.read_log(),
         run.read_config(),
         images=images if isinstance(images, int) else None,
-        error=str(status["error"]) if status.get("error") else None,
+        error=str(status["error"]) if failed and status.get("error") else None,
         scores=run.read_quality(),
         pause=status.get("step", 0) if stopped else None,
     )

@@ -41,6 +41,7 @@ PRINT_CENTIMETRES = 16
 """The width at which a picture is as fine as asked by dots an inch: that of text on A4."""
 
 _PORTION = 1_024
+_LARGEST_BYTE = 255
 
 Portion = tuple[Sequence[int], Tensor]
 
@@ -131,19 +132,26 @@ class Wanted:
             parts.append(f"step-{self.trained.step}")
         return "-".join(parts)
 
-    def labels(self) -> npt.NDArray[np.uint8] | None:
-        """Return the class of each image, where it is known: uint8 [count]."""
+    def labels(self) -> npt.NDArray[np.uint8 | np.int64] | None:
+        """Return the class of each image, where it is known: uint8 [count], int64 beyond 255."""
+        known = self._classes()
+        if known is None:
+            return None
+        numbers: npt.NDArray[np.int64] = known.numpy()
+        return numbers if numbers.max(initial=0) > _LARGEST_BYTE else numbers.astype(np.uint8)
+
+    def _classes(self) -> Tensor | None:
         if self.real is not None:
             known = self.real.labels
-            return None if known is None else known[list(self.seeds)].to(torch.uint8).numpy()
+            return None if known is None else known[list(self.seeds)]
         seeds = self.seeds
         if self.interpolate:
             seeds = [start for start, _ in self.interpolate for _ in range(self.each)]
         labels = self.trained.labels(seeds, self.digit)
         trained_on = self.trained.config.data.digit
         if labels is None and trained_on is not None:
-            return np.full(self.count, trained_on, dtype=np.uint8)
-        return None if labels is None else labels.to(torch.uint8).numpy()
+            return torch.full((self.count,), trained_on)
+        return None if labels is None else labels.cpu()
 
     def portions(self) -> Iterator[Portion]:
         """Yield seeds with uint8 images [n, channels, size, size], or points, in bounded memory."""
@@ -425,6 +433,11 @@ def _write_array_header(file: IO[bytes], shape: tuple[int, ...], kind: str) -> N
 
 def _write_idx(wanted: Wanted, out: Path, _: tuple[int, int] | None) -> None:
     labels = wanted.labels()
+    if labels is not None and labels.dtype != np.uint8:
+        raise ConfigError(
+            f"--out {out}: labels in IDX files end at {_LARGEST_BYTE}, and these go to "
+            f"{labels.max()}; give a name ending in .npz"
+        )
     with contextlib.ExitStack() as stack:
         paths = [out] if labels is None else [out.with_name(labels_file_name(out.name)), out]
         *labels_paths, images_path = [stack.enter_context(files.atomic_path(p)) for p in paths]

@@ -54,9 +54,21 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def user_path(words: str | Path) -> Path:
+    """Return a path that a user gave: ``~`` is a home where there is one, as in a shell."""
+    path = Path(words)
+    with contextlib.suppress(RuntimeError):  # nobody of that name
+        return path.expanduser()
+    return path
+
+
 def need_folder_of(target: Path) -> None:
     """Refuse a file whose folder does not exist: made by a slip of the pen, it would surprise."""
-    if not target.parent.is_dir():
+    try:
+        there = target.parent.is_dir()
+    except OSError as error:  # its folder may not be looked into, or cannot have such a name
+        raise storage_error(error, target) from error
+    if not there:
         raise StorageError(f"cannot write {target}: its folder does not exist; create it first")
 
 
@@ -99,15 +111,25 @@ def atomic_folder(target: Path, belongs: Callable[[str], bool]) -> Iterator[Path
     Raises:
         StorageError: the target cannot be written, or something else lies there.
     """
-    if target.exists():
-        if not target.is_dir():
-            raise StorageError(f"cannot write {target}: a file is in the way; give another name")
-        foreign = sorted(path.name for path in target.iterdir() if not belongs(path.name))
-        if foreign:
-            raise StorageError(
-                f"cannot write {target}: {foreign[0]} lies in it, which would be lost; "
-                "give an empty folder or a new name"
-            )
+    try:
+        in_the_way = target.exists() and not target.is_dir()
+        names = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
+        is_left = Path.cwd().is_relative_to(target.resolve())
+    except OSError as error:
+        raise storage_error(error, target) from error
+    if in_the_way:
+        raise StorageError(f"cannot write {target}: a file is in the way; give another name")
+    foreign = [name for name in names if not belongs(name)]
+    if foreign:
+        raise StorageError(
+            f"cannot write {target}: {foreign[0]} lies in it, which would be lost; "
+            "give an empty folder or a new name"
+        )
+    if is_left:
+        raise StorageError(
+            f"cannot write {target}: it would take the place of the folder that you are in; "
+            "give a new name"
+        )
     temporary, old = (
         target.with_name(f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}") for _ in range(2)
     )

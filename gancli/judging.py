@@ -172,10 +172,10 @@ def _check_ranges(
         raise ConfigError(f"--epochs {epochs} is out of range: it must be 1 to {_MOST_EPOCHS:,}")
     if out is not None and (folds is not None or network != "cnn"):
         raise ConfigError("--out is for the judge that --network cnn trains without --folds")
-    if out is not None and out.is_dir():
-        raise ConfigError(f"--out {out} is a folder; give the name of a file in it")
     if out is not None:
         files.need_folder_of(out)
+        if out.is_dir():
+            raise ConfigError(f"--out {out} is a folder; give the name of a file in it")
 
 
 def _check_labels(splits: DataSplits, source: str, parts: int) -> None:

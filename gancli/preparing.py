@@ -95,6 +95,11 @@ def prepare(
     plan = Plan.of(config, len(splits.train))
     with torch.device("meta"):
         networks = build_generator(config), build_discriminator(config)
+    for key, network in zip(("generator", "discriminator"), networks, strict=True):
+        if next(network.parameters(), None) is None:
+            raise ConfigError(
+                f"{key}.layers: none of them has weights to learn; add 'dense' or 'conv'"
+            )
     mixing = next(filter(None, map(mixing_layer, networks)), None)
     for key in ("batch_size", "generator_batch_size"):
         if mixing and getattr(config.training, key) == 1:

@@ -114,6 +114,11 @@ class RunDirectory:
         """What ``gancli evaluate --history`` found."""
         return self.path / "history.json"
 
+    @property
+    def closest_path(self) -> Path:
+        """The picture that ``gancli evaluate`` draws: fakes beside the images nearest to them."""
+        return self.plots / "closest-pairs.png"
+
     def exists(self) -> bool:
         """Tell whether a run lies here.
 
@@ -224,7 +229,8 @@ class RunDirectory:
                 path.unlink()
         for folder in (self.frames, self.path / "snapshots"):
             shutil.rmtree(folder, ignore_errors=True)
-        for path in (self.log_path, self.quality_path, self.scores_path, self.history_path):
+        found = (self.scores_path, self.history_path, self.closest_path)
+        for path in (self.log_path, self.quality_path, *found):
             path.unlink(missing_ok=True)
 
     def is_held(self) -> bool:
@@ -437,9 +443,9 @@ def find_run(name: str | None, runs_dir: Path) -> RunDirectory:
             where = "" if runs_dir == DEFAULT_RUNS_DIR else f" --runs-dir {runs_dir}"
             raise CheckpointError(f"no runs in {runs_dir}; make one: gancli train --digit 7{where}")
         return runs[0]
-    for path in (runs_dir / name, Path(name).expanduser()):
+    for path in (runs_dir / name, files.user_path(name)):
         if RunDirectory(path).exists():
-            return RunDirectory(path)
+            return RunDirectory(path.resolve() if path.name in ("", "..") else path)
     known = [run.name for run in list_runs(runs_dir)]
     raise CheckpointError(
         f"no run '{name}' in {runs_dir}{did_you_mean(name, known)} (`gancli show` lists the runs)"
@@ -501,13 +507,16 @@ def check_unclaimed(run: RunDirectory) -> None:
 
     Raises:
         ConflictError: the folder is not empty and no run.
-        StorageError: the path is a file.
+        StorageError: the path is a file, or may not be looked at.
     """
-    if run.path.exists() and not run.path.is_dir():
-        raise StorageError(f"{run.path} is a file; give another --name or --runs-dir")
-    if run.exists() or not run.path.is_dir():
-        return
-    foreign = [entry.name for entry in run.path.iterdir() if not entry.name.startswith(".")]
+    try:
+        if run.path.exists() and not run.path.is_dir():
+            raise StorageError(f"{run.path} is a file; give another --name or --runs-dir")
+        if run.exists() or not run.path.is_dir():
+            return
+        foreign = [entry.name for entry in run.path.iterdir() if not entry.name.startswith(".")]
+    except OSError as error:
+        raise _unreadable(run.path, error) from error
     if foreign:
         raise ConflictError(
             f"{run.path} is no run and holds other files ({foreign[0]}); give another --name"

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gancli import checkpoints, data
+from gancli import checkpoints, data, files
 from gancli.config import RunConfig
 from gancli.data import DataSplits, ImageSet
 from gancli.errors import CheckpointError, ConfigError, DataError, memory_advice
@@ -165,7 +165,7 @@ def load(
         StorageError: the device has no memory left.
     """
     if name is not None and str(name).endswith(".safetensors"):
-        path = Path(name).expanduser()
+        path = files.user_path(name)
         folder = path.parent.parent if path.parent.name == "snapshots" else path.parent
         run = RunDirectory(folder)
         return _trained(checkpoints.load(path), run if run.exists() else None, device)

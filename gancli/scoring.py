@@ -281,7 +281,7 @@ def closest_path(trained: Trained, card: ScoreCard) -> Path | None:
     """Return where the picture of the closest pairs lies; None where none is kept."""
     if trained.run is None or not trained.is_last or card.closest is None:
         return None
-    return trained.run.plots / "closest-pairs.png"
+    return trained.run.closest_path
 
 
 def _draw_closest(trained: Trained, card: ScoreCard, path: Path) -> None:

@@ -88,6 +88,19 @@ def test_a_folder_without_classes_is_learned_as_one_class() -> None:
     assert default_name(api.describe("r4-base", data="plain")) == "r4-base-plain"
 
 
+def test_a_path_in_a_recipe_means_the_same_from_anywhere() -> None:
+    Path("mine.toml").write_text('extends = "digit"\n[data]\nsource = "pictures"\n')
+    assert api.describe("mine.toml").data.source == str(Path("pictures").resolve())
+    assert api.describe("mine.toml", data="mnist").data.source == "mnist"
+
+
+@pytest.mark.parametrize("key", ["epochs", "steps"])
+def test_a_preview_has_its_own_length(key: str) -> None:
+    assert api.describe("r5-smooth", preview=True).training.epochs == 0.15
+    with pytest.raises(ConfigError, match=f"--preview and --{key} both give the length"):
+        api.describe("r5-smooth", preview=True, settings={f"training.{key}": 3})
+
+
 @pytest.mark.parametrize(
     ("images", "steps", "shift"),
     [(2_559, 3_000, 0.1), (2_560, 3_000, 0.0), (6_000, 7_031, 0.0), (6_000, 7_032, 0.1)],

@@ -326,7 +326,7 @@ def test_differences_are_the_keys_that_differ_with_both_values(
     new = data.draw(values(key))
     old = config._flat(with_key("summary", "x").to_table()).get(key)
     found = config.differences(with_key("summary", "a"), with_key(key, new))
-    agrees = new == old or "auto" in (new, old)
+    agrees = new in (old, "auto") or (old == "auto" and key not in config.CALENDAR)
     assert found == ({} if agrees else {key: (old, new)})
 
 
@@ -336,6 +336,20 @@ def test_auto_agrees_with_whatever_it_became() -> None:
     assert set(config.differences(with_key("training.threads", 2), resolved)) == {
         "training.threads"
     }
+
+
+def test_a_calendar_that_a_run_settles_by_itself_is_not_another() -> None:
+    kept = with_key("record.frame_every", "auto")
+    asked = with_key("record.frame_every", 5)
+    assert config.differences(kept, asked) == {"record.frame_every": ("auto", 5.0)}
+    assert config.differences(asked, kept) == config.differences(kept, kept) == {}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("summary", "a\udcff"), ("generator.layers", ["dense 3", "tanh\udcff"])]
+)
+def test_text_that_no_file_could_hold_is_refused(key: str, value: Any) -> None:
+    assert "has bytes that are not UTF-8" in refusal(key, value)
 
 
 def test_another_kind_of_length_differs_in_both_keys() -> None:

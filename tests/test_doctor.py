@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tiny import TinyConfig, TrainRun
 from gancli import api, doctor, recipes
 from gancli.config import RunConfig, parse_assignment
 from gancli.doctor import Diagnosis, Severity, diagnose
+from gancli.runs import RunDirectory
 
 HEALTHY = {
     "d_loss": 1.1,
@@ -350,6 +352,17 @@ def test_quick_scores_that_stay_near_their_best_are_well() -> None:
     worse = course(diversity_fake=halves(9, 6.2))
     assert diagnose(worse, config(), scores=scored(90, 50, 30, 36, 40, 33)).findings == ()
     assert names(diagnose(worse, config())) == ["deterioration"]
+
+
+@pytest.mark.parametrize(("status", "found"), [("failed", ["divergence"]), ("interrupted", [])])
+def test_what_ended_a_run_from_outside_is_no_divergence(
+    tiny_run: RunDirectory, tmp_path: Path, status: str, found: list[str]
+) -> None:
+    run = RunDirectory(Path(shutil.copytree(tiny_run.path, tmp_path / "run")))
+    run.write_status(
+        {**run.read_status(), "status": status, "error": "the disk is full: free some"}
+    )
+    assert [name for name in names(doctor.examine(run)) if name == "divergence"] == found
 
 
 def test_a_runs_own_quick_scores_are_read(

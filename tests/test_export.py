@@ -238,6 +238,34 @@ def test_idx_is_read_back_as_a_data_set(run: RunDirectory) -> None:
     assert splits.train.labels.tolist() == [seed % 3 for seed in range(30)]
 
 
+def test_a_suffix_in_capitals_names_labels_beside_the_images(run: RunDirectory) -> None:
+    api.sample("tiny", n=6, out="LOUD.IDX")
+    assert sorted(path.name for path in Path().glob("LOUD*")) == ["LOUD.IDX", "LOUD.labels.idx"]
+    loaded = data.load("LOUD.IDX", image_size=8).train
+    np.testing.assert_array_equal(loaded.images, drawn(run, range(6)))
+    assert loaded.labels is not None
+    assert loaded.labels.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_classes_beyond_a_byte_keep_their_numbers(
+    tiny_config: TinyConfig, train_run: TrainRun
+) -> None:
+    for label in range(301):
+        Path(f"set/{label:03d}").mkdir(parents=True)
+        Image.new("L", (8, 8), label % 256).save(f"set/{label:03d}/0.png")
+    for copy in range(1, 16):
+        shutil.copy("set/300/0.png", f"set/300/{copy}.png")
+    wanted = tiny_config({"data.source": str(Path("set").resolve()), "data.digit": 300})
+    train_run(wanted, Path("checkpoints/tiny"))
+    api.sample("tiny", n=3, out="some.npz")
+    with np.load("some.npz") as archive:
+        assert archive["labels"].tolist() == [300] * 3
+    assert "labels in IDX files end at 255, and these go to 300; give a name ending in .npz" in (
+        wrong(n=3, out="some.idx")
+    )
+    assert not list(Path().glob("some*.idx"))
+
+
 def test_colours_have_a_last_dimension_of_three(
     tiny_config: TinyConfig, train_run: TrainRun
 ) -> None:

@@ -12,6 +12,11 @@ from gancli import files
 from gancli.errors import StorageError
 
 
+def replace(target: Path) -> None:
+    with files.atomic_folder(target, lambda _: False):
+        pass
+
+
 def test_a_folder_that_cannot_be_replaced_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,6 +58,29 @@ def test_what_was_left_of_a_folder_days_ago_goes(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"mine", "fakes"}
 
 
+def test_the_folder_that_one_is_in_is_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a/b")
+    for target in (".", "..", tmp_path / "a/b"):
+        words = "the folder that you are in" if target != ".." else "b lies in it"
+        with (
+            pytest.raises(StorageError, match=words),
+            files.atomic_folder(Path(target), lambda _: False),
+        ):
+            pass
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "b"]
+
+
 def test_a_name_that_is_too_long_is_refused_in_words(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 300) / "a.png"
+    with pytest.raises(StorageError, match="the name is too long"):
+        files.need_folder_of(long)
+    with (
+        pytest.raises(StorageError, match="the name is too long"),
+        files.atomic_folder(long, lambda _: True),
+    ):
+        pass
     with pytest.raises(StorageError, match="the name is too long; choose a shorter one"):
         files.write_text(tmp_path / ("x" * 300), "")

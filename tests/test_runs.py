@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -236,6 +237,12 @@ def test_runs_are_listed_the_last_written_first(tiny_config: TinyConfig) -> None
 def test_a_run_is_found_by_name_or_path(run: RunDirectory) -> None:
     assert runs.find_run("run", Path()).path == Path("run")
     assert runs.find_run(str(run.path.resolve()), Path("elsewhere")).path == run.path.resolve()
+    with contextlib.chdir(run.path):
+        for words in (".", "../run/."):
+            assert (found := runs.find_run(words, Path("checkpoints"))).exists()
+            assert found.name == "run"
+    with contextlib.chdir("/"), pytest.raises(CheckpointError, match="no run '~nobody-at-all'"):
+        runs.find_run("~nobody-at-all", Path())
     with pytest.raises(CheckpointError, match=r"no run 'rum' in \.; did you mean 'run'\?"):
         runs.find_run("rum", Path())
     with pytest.raises(CheckpointError, match="no runs in elsewhere; make one: gancli train"):
@@ -262,11 +269,15 @@ def test_clearing_spares_what_gancli_did_not_make(run: RunDirectory) -> None:
     mine = {"notes.txt", "samples", "state.txt", ".lock", "config.toml"}
     for name in (*mine, "log.jsonl", "state-000000001.safetensors", "scores.json", "run.json"):
         (run.path / name).write_text("")
+    for name in ("closest-pairs.png", "mine.png"):
+        run.plots.mkdir(exist_ok=True)
+        (run.plots / name).write_text("")
     for folder in ("frames", "snapshots"):
         (run.path / folder).mkdir()
         (run.path / folder / "x").write_text("")
     run.clear()
-    assert {path.name for path in run.path.iterdir()} == mine
+    assert {path.name for path in run.path.iterdir()} == {*mine, "plots"}
+    assert [path.name for path in run.plots.iterdir()] == ["mine.png"]
 
 
 def test_an_equal_config_is_no_conflict(run: RunDirectory, tiny_config: TinyConfig) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gancli import files
 from gancli.config import NAMED_SOURCES, STACKED_SOURCE, DataConfig
 from gancli.data import catalogue, stacked
 from gancli.data.folder import list_folder, read_folder
@@ -40,7 +41,7 @@ class ImageSet:
         return len(self.images)
 
     def at(self, indices: Tensor) -> ImageSet:
-        """Return the images at indices, int64 [n]."""
+        """Return the images at indices, int64 [n], or those that a mask chooses, bool [n]."""
         return ImageSet(
             self.images[indices], self.labels if self.labels is None else self.labels[indices]
         )
@@ -74,7 +75,7 @@ class DataSplits:
 
     Attributes:
         train: the training images, less the holdout.
-        holdout: the last ``holdout`` training images, withheld for searches; None for none.
+        holdout: training images that are withheld to judge by; None for none.
         test: the test split, for ``evaluate`` alone; None where the source has none.
         classes: the number of classes; 0 without labels.
     """
@@ -112,7 +113,8 @@ def load(
             files; or a folder of pictures, a subfolder a class.
         image_size: height and width that images are resized to.
         channels: 1 for grey, 3 for colour; ``stacked-mnist`` has 3 in any case.
-        holdout: how many of the last training images are withheld.
+        holdout: how many training images are withheld: the last ones, but where images lie class
+            after class, as those of a folder do, as many of each class as are its share.
 
     Raises:
         DataError: the source is missing, damaged or contradicts itself, or cannot be downloaded.
@@ -129,8 +131,14 @@ def load(
         )
     withheld = None
     if holdout:
-        withheld = _slice(train, len(train) - holdout, len(train))
-        train = _slice(train, 0, len(train) - holdout)
+        chosen = _withheld(train, holdout)
+        withheld, train = train.at(chosen), train.at(~chosen)
+        if train.labels is not None and len(left := torch.unique(train.labels)) < classes:
+            missing = min(set(range(classes)) - set(left.tolist()))
+            raise DataError(
+                f"data.holdout = {holdout} leaves no image of class {missing} of '{source}' to "
+                "learn from; withhold fewer"
+            )
     return DataSplits(train, withheld, test, classes)
 
 
@@ -165,9 +173,13 @@ def _read(source: str, image_size: int, channels: int) -> tuple[ImageSet, ImageS
     if source == STACKED_SOURCE:
         return _stack(image_size)
     fetched = EMBEDDED_MNIST if source == "mnist" else catalogue.folder_of(source)
-    path = fetched or Path(source).expanduser()
+    path = fetched or files.user_path(source)
     sideways = catalogue.is_transposed(source)
-    if path.is_dir():
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+    if is_folder:
         train_images = _find_idx(path, "train-images")
         if train_images is None:
             images, labels, _ = read_folder(path, image_size, channels)
@@ -179,7 +191,7 @@ def _read(source: str, image_size: int, channels: int) -> tuple[ImageSet, ImageS
         if test_images is None:
             return train, None
         return train, _read_pair(test_images, image_size, channels, sideways)
-    if path.is_file():
+    if is_file:
         return _read_pair(path, image_size, channels), None
     raise DataError(
         f"no data at '{source}': give {', '.join(NAMED_SOURCES)}, an IDX file or a folder"
@@ -213,9 +225,17 @@ def _stack(image_size: int) -> tuple[ImageSet, ImageSet]:
     return splits[0], splits[1]
 
 
-def _slice(images: ImageSet, start: int, stop: int) -> ImageSet:
-    labels = images.labels
-    return ImageSet(images.images[start:stop], None if labels is None else labels[start:stop])
+def _withheld(images: ImageSet, count: int) -> Tensor:
+    """Return which images a holdout takes, bool [n]."""
+    number = len(images)
+    places = torch.arange(number - count, number)
+    if images.labels is not None and not (images.labels.diff() < 0).any():
+        # Class after class: the last ones would be of the last class alone. At equal distances,
+        # each class gives its share.
+        places = torch.arange(1, count + 1) * number // count - 1
+    withheld = torch.zeros(number, dtype=torch.bool)
+    withheld[places] = True
+    return withheld
 
 
 def _find_idx(folder: Path, start: str) -> Path | None:
@@ -252,7 +272,7 @@ def labels_file_name(images_name: str) -> str:
     official = re.sub(r"images([-.]idx)3", r"labels\g<1>1", images_name)
     if official != images_name:
         return official
-    return re.sub(r"\.idx(\.gz)?$", r".labels.idx\g<1>", images_name)
+    return re.sub(r"\.idx(\.gz)?$", r".labels.idx\g<1>", images_name, flags=re.IGNORECASE)
 
 
 def _read_labels(path: Path, images: int, images_path: Path) -> npt.NDArray[np.int64]:

@@ -147,7 +147,7 @@ def cache_folder() -> Path:
     """Return where downloads are kept: ``$GANCLI_CACHE``, or the system's place for a user's."""
     given = os.environ.get(CACHE_VARIABLE)
     if given:
-        return Path(given).expanduser().absolute()
+        return files.user_path(given).absolute()
     return Path(platformdirs.user_cache_dir("gancli", appauthor=False))
 
 

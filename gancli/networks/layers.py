@@ -449,7 +449,7 @@ class Reshape(nn.Module):
 
 def _batch_norm(layer: _Layer, shape: Shape) -> _Built:
     layer.counts("nothing", 0)
-    make = nn.BatchNorm1d if len(shape) == 1 else nn.BatchNorm2d
+    make = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
     return make(shape[0], layer.real(layer.option("eps", "1e-5"), 1e-12, 10)), shape
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gancli import config
+from gancli import config, files
 from gancli.config import POINT_SOURCES, STACKED_SOURCE, RunConfig, Table
 from gancli.errors import ConfigError, did_you_mean
 
@@ -43,7 +43,7 @@ def read(name_or_path: str) -> Recipe:
         ConfigError: no such recipe, not valid TOML, or ``extends`` goes in a circle.
     """
     if name_or_path.endswith(".toml") or "/" in name_or_path or "\\" in name_or_path:
-        path = Path(name_or_path).expanduser()
+        path = files.user_path(name_or_path)
     else:
         path = _built_in(name_or_path)
     table = _extended(path, ())

@@ -433,7 +433,7 @@ def _neighbours(
 
 def _closest(run: RunDirectory, trained: Trained) -> Picture | None:
     """Return what ``gancli evaluate`` drew of the same generator; None where it did not."""
-    path = run.plots / "closest-pairs.png"
+    path = run.closest_path
     if not path.is_file() or read_metadata(path).get("step") != str(trained.step):
         return None
     alt = (

@@ -342,7 +342,8 @@ def _slopes_by_autograd(
     """Return G's loss, and its gradient at the fakes."""
     game, discriminator = LOSSES[config.loss.name], state.discriminator
     if config.training.unrolled_steps:
-        fake_logits = real_logits = _unrolled_logits(discriminator, batch, config)
+        rate = state.discriminator_optimizer.lr
+        fake_logits = real_logits = _unrolled_logits(discriminator, batch, rate, config)
     else:
         with _frozen(state.discriminator_optimizer.weights):
             fake_logits = real_logits = discriminator(batch.fake, batch.labels)
@@ -354,13 +355,16 @@ def _slopes_by_autograd(
     return loss.detach(), slopes
 
 
-def _unrolled_logits(discriminator: Discriminator, batch: _Batch, config: RunConfig) -> Tensor:
+def _unrolled_logits(
+    discriminator: Discriminator, batch: _Batch, rate: float, config: RunConfig
+) -> Tensor:
     """Return the fakes' logits as D would give them some steps ahead (Metz et al., 2017).
 
-    The steps ahead are plain gradient descent at D's own rate, and differentiable, so that G feels
-    how D would answer it. All that they remember for it is held at once; the gaps between are not.
+    The steps ahead are plain gradient descent at D's rate of the moment, and differentiable, so
+    that G feels how D would answer it. All that they remember for it is held at once; the gaps
+    between are not.
     """
-    game, rate = LOSSES[config.loss.name], config.discriminator_optimizer.lr
+    game = LOSSES[config.loss.name]
     weights: dict[str, Tensor] = dict(discriminator.named_parameters())
     for _ in range(config.training.unrolled_steps):
         real_logits = functional_call(discriminator, weights, (batch.real, batch.labels))

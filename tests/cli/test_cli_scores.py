@@ -23,6 +23,17 @@ def test_a_scored_run_keeps_its_best_weights(lab: Lab, tmp_path: Path) -> None:
     assert "did you mean 'best'" in sentence
 
 
+def test_scores_of_earlier_weights_are_told_and_not_kept(lab: Lab) -> None:
+    made(*lab.tiny, *HELD_OUT, "--name", "a")
+    first = min(Path("checkpoints/a/snapshots").glob("*.safetensors"))
+    done = made("evaluate", first)
+    assert done.stdout == ""
+    assert "not kept" in done.stderr
+    assert made("evaluate", first, "--json").json["step"] == 0
+    assert not Path("checkpoints/a/scores.json").exists()
+    assert made("evaluate", "a").made == Path("checkpoints/a/scores.json")
+
+
 def test_patience_is_told_of(lab: Lab) -> None:
     assert "record.score_every (--score-every)" in refused(2, *lab.tiny, "--patience", 2)
 

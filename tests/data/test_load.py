@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from tiny import WriteIdx
 
 from gancli import data
@@ -222,9 +223,31 @@ def test_a_source_that_is_not_there_is_refused(source: str, words: str) -> None:
     assert words in refusal(source)
 
 
-def test_a_holdout_of_everything_is_refused(tiny_data: Path) -> None:
-    assert len(data.load(str(tiny_data), image_size=8, holdout=47).train) == 1
+def test_a_holdout_of_everything_is_refused(tiny_data: Path, write_idx: WriteIdx) -> None:
+    assert len(data.load(str(tiny_data), image_size=8, holdout=45).train) == 3
+    words = "holdout = 46 leaves no image of class 2 of"
+    assert words in refusal(str(tiny_data), image_size=8, holdout=46)
     assert "holdout = 48 leaves nothing of the 48 images" in refusal(str(tiny_data), holdout=48)
+    unlabelled = str(write_idx(Path("plain.bin"), pixels(3, 4, 4)))
+    assert len(data.load(unlabelled, image_size=4, holdout=2).train) == 1
+
+
+@pytest.mark.parametrize(("count", "shares"), [(1, [0, 0, 1]), (4, [2, 1, 1]), (9, [4, 3, 2])])
+def test_a_holdout_takes_its_share_of_each_class_of_a_folder(count: int, shares: list[int]) -> None:
+    for name, number in (("a", 6), ("b", 4), ("c", 3)):
+        Path("set", name).mkdir(parents=True)
+        for grey in range(number):
+            Image.new("L", (4, 4), 30 * grey + ord(name)).save(Path("set", name, f"{grey}.png"))
+    every = data.load("set", image_size=4)
+    held = data.load("set", image_size=4, holdout=count)
+    assert held.holdout is not None
+    assert held.holdout.labels is not None
+    assert torch.bincount(held.holdout.labels, minlength=3).tolist() == shares
+    assert held.classes == every.classes == 3
+    greys = [set(one.images[:, 0, 0, 0].tolist()) for one in (held.train, held.holdout)]
+    assert not greys[0] & greys[1]
+    assert greys[0] | greys[1] == set(every.train.images[:, 0, 0, 0].tolist())
+    assert len(held.train) + len(held.holdout) == 13
 
 
 def test_a_config_loads_one_class_or_all(tiny_data: Path) -> None:

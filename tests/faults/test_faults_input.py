@@ -35,6 +35,11 @@ OPTIONS = [
     ("--set loss.name=hnge", "hnge", "'hinge'"),
     (r"--set generator.layers=[\'dens\ 3\']", "dens 3", "'dense'"),
     (r"--set generator.layers=[\'dense\ 3\']", "generator.layers", "8"),
+    (
+        r"--set latent.size=64 --set generator.layers=[\'reshape\ channels\ size\ size\']",
+        "generator.layers",
+        "add 'dense' or 'conv'",
+    ),
     ("--set generator.layers=[]", "generator.layers", "missing"),
     ("--seed 18446744073709551616", "seed", "9.22"),
     ("--seed -1", "--seed", "numbers"),
@@ -62,6 +67,7 @@ OPTIONS = [
     ("--epochs", "--epochs", "argument"),
     ("--epochs many", "--epochs", "number"),
     ("--data nowhere", "nowhere", "folder"),
+    ("--data ~nobody-at-all/a", "~nobody-at-all/a", "folder"),
 ]
 
 

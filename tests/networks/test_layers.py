@@ -112,6 +112,7 @@ def test_pad_counts_pixels_on_each_side(kernel: int, pad: int, size: int) -> Non
         (["conv 4 3 stride=size/14"], (2, 8, 8), (4, 4, 4)),
         (["batch_norm", "leaky_relu 0.2", "relu", "tanh", "sigmoid"], (2, 8, 8), (2, 8, 8)),
         (["batch_norm", "dropout 0.5"], (9,), (9,)),
+        (["dense 4 6", "batch_norm", "flatten"], (7,), (24,)),
         (["batch_norm eps=0.8", "channel_dropout 0.5"], (2, 8, 7), (2, 8, 7)),
         (["group_norm 3", "group_norm 1 eps=0.8"], (9,), (9,)),
         (["group_norm 8", "flatten", "group_norm 8"], (8, 8, 7), (448,)),

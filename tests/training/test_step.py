@@ -399,12 +399,13 @@ def _in_double() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("_in_double")
-@pytest.mark.parametrize("count", [None, 20])
+@pytest.mark.parametrize(("count", "warmup"), [(None, 0), (20, 0), (None, 4)])
 def test_an_unrolled_generator_faces_the_d_that_comes_after(
-    tiny_config: TinyConfig, count: int | None
+    tiny_config: TinyConfig, count: int | None, warmup: int
 ) -> None:
     """Its loss and gradient are those of a D that was really trained on, two steps of SGD."""
     unrolled = {"training.unrolled_steps": 2, "training.generator_batch_size": count}
+    unrolled["discriminator_optimizer.warmup_steps"] = warmup
     config = resolved(tiny_config, {**SGD, "data.conditional": False, **unrolled})
     real = torch.rand(8, 1, 8, 8) * 2 - 1
     state, twin = create(config, CPU), create(config, CPU)
@@ -419,7 +420,8 @@ def test_an_unrolled_generator_faces_the_d_that_comes_after(
         nn.utils.vector_to_parameters(vector, twin.generator.parameters())
         fake = twin.generator(latents).detach()
         rival = copy.deepcopy(state.discriminator)
-        optimizer = torch.optim.SGD(rival.parameters(), config.discriminator_optimizer.lr)
+        rate = config.discriminator_optimizer.lr / max(1, warmup)  # that of the first step
+        optimizer = torch.optim.SGD(rival.parameters(), rate)
         for _ in range(2):
             optimizer.zero_grad()
             game.discriminator(rival(real), rival(fake)).backward()
