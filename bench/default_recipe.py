@@ -116,7 +116,7 @@ def jobs() -> list[Job]:
         *(Job("race", name, 7, 0, changed) for name, changed in raced.items()),
         *(Job("long", "digit", n, 0, {"training.steps": LONG * steps}) for n in (7, 2, 8)),
         Job("stacked", "stacked-mnist", None, 0),
-        *(Job("clock", "digit", 7, seed) for seed in range(3)),
+        *(Job("clock", "digit", 7, seed) for seed in SEEDS),
         Job("clock", "digits", None, 0),
     ]
 
