@@ -45,6 +45,7 @@ FEW_TRIED: dict[str, dict[str, Any]] = {
     "not moved": {"discriminator.shift": 0.0},
     "moved by up to a fifth": {"discriminator.shift": 0.2},
     "half as long": {"training.steps": 1_150},
+    "half as long again": {"training.steps": 3_450},
 }
 # Three to seven minutes of one core each, and the default at its own length.
 RACE_STEPS = {"digit": None, "r2-6-final": 3_000, "r4-base": 9_000, "r5-base": 130}

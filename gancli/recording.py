@@ -30,6 +30,7 @@ from gancli.training.trial import AdaptiveThreads
 
 # How often the doctor looks in on a run, at the most: its time grows with the log.
 _VISITS = 40
+_DECISIVE = ("torch", "gpu")  # by another of these the last bits differ
 
 
 class Recorder:
@@ -118,11 +119,11 @@ class Recorder:
     def _warn_if_moved(self) -> None:
         """Say so when a resumed run cannot end bit for bit where it would have."""
         now = {
-            "torch": versions()["torch"],
+            **{what: word for what, word in versions(self.device).items() if what in _DECISIVE},
             "device": str(self.device),
             "processes": self.team.size,
         }
-        then = {**self.kept, "torch": self.kept.get("versions", {}).get("torch")}
+        then = {**self.kept.get("versions", {}), **self.kept}
         for what, value in now.items():
             if then.get(what) not in (None, value):
                 self.observer.warned(
@@ -263,7 +264,7 @@ class Recorder:
                     "images": len(self.images),
                     "fingerprint": self.fingerprint,
                 },
-                "versions": versions(),
+                "versions": versions(self.device),
                 "sessions": sessions,
             }
         )
@@ -275,9 +276,11 @@ def _may_be_whole(error: CheckpointError) -> bool:
     return isinstance(reason, OSError) and not isinstance(reason, FileNotFoundError)
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a run's figures depend on."""
+def versions(device: torch.device) -> dict[str, str]:
+    """Return the versions that a run's figures depend on, and the make of a GPU."""
+    gpu = {"gpu": torch.cuda.get_device_name(device)} if device.type == "cuda" else {}
     return {
+        **gpu,
         "gancli": gancli.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -14,7 +14,7 @@ import pytest
 import torch
 from tiny import TinyConfig, TrainRun
 
-from gancli import checkpoints, sampling, session
+from gancli import checkpoints, recording, sampling, session
 from gancli.config import RunConfig
 from gancli.errors import (
     CheckpointError,
@@ -451,6 +451,12 @@ def test_run_json_tells_of_every_session(tiny_config: TinyConfig, train_run: Tra
     assert (status["status"], status["step"], status["total_steps"]) == ("finished", 12, 12)
     assert (status["command"], status["data"]["images"]) == (["gancli", "train"], 48)
     assert status["versions"]["torch"] == torch.__version__
+    assert "gpu" not in status["versions"]
+
+
+def test_a_run_names_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"GPU {device.index}")
+    assert recording.versions(torch.device("cuda", 1))["gpu"] == "GPU 1"
 
 
 @pytest.mark.parametrize(
