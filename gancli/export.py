@@ -137,8 +137,11 @@ class Wanted:
         known = self._classes()
         if known is None:
             return None
-        numbers: npt.NDArray[np.int64] = known.numpy()
-        return numbers if numbers.max(initial=0) > _LARGEST_BYTE else numbers.astype(np.uint8)
+        fits = int(known.max()) <= _LARGEST_BYTE
+        numbers: npt.NDArray[np.uint8 | np.int64] = known.to(
+            torch.uint8 if fits else torch.int64
+        ).numpy()
+        return numbers
 
     def _classes(self) -> Tensor | None:
         if self.real is not None:
