@@ -154,7 +154,7 @@ class Wanted:
         trained_on = self.trained.config.data.digit
         if labels is None and trained_on is not None:
             return torch.full((self.count,), trained_on)
-        return None if labels is None else labels.cpu()
+        return labels
 
     def portions(self) -> Iterator[Portion]:
         """Yield seeds with uint8 images [n, channels, size, size], or points, in bounded memory."""

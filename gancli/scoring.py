@@ -93,10 +93,9 @@ def evaluate(
     if picture is not None:
         files.make_folder(picture.parent)
         _draw_closest(trained, card, picture)
-    if trained.run is not None and trained.is_last:
-        files.write_text(
-            trained.run.scores_path, json.dumps(as_dict(trained, card), indent=2) + "\n"
-        )
+    path = scores_path(trained)
+    if path is not None:
+        files.write_text(path, json.dumps(as_dict(trained, card), indent=2) + "\n")
     return card
 
 
@@ -275,6 +274,11 @@ def _check_labels(trained: Trained) -> None:
             "in a subfolder a class"
         )
     raise ConfigError(f"--cas needs a generator that is told which class to draw: {reason}")
+
+
+def scores_path(trained: Trained) -> Path | None:
+    """Return where a generator's scores are kept; None where they are not: of earlier weights."""
+    return trained.run.scores_path if trained.run and trained.is_last else None
 
 
 def closest_path(trained: Trained, card: ScoreCard) -> Path | None:

@@ -105,7 +105,7 @@ def evaluate(
     if picture is not None:
         output.say(f"the fakes closest to training images, beside them: {picture}")
     output.next("gancli", "sample", run or trained.name, *runs_dir_words(runs_dir))
-    path = trained.run.scores_path if trained.run and trained.is_last else None
+    path = scoring.scores_path(trained)
     if path is None:
         output.say(
             "not kept: a run keeps the scores of its last weights alone; --json prints these"
