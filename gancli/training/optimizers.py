@@ -55,7 +55,7 @@ class Optimizer:
         self.config, self.lr = config, config.lr
         self.can_skip = config.name in _SKIPPING
         self.names = [name for name, _ in network.named_parameters()]
-        self.weights = list(network.parameters())
+        self.weights: list[Tensor] = list(network.parameters())
         self.moments: dict[str, list[Tensor]] = {
             key: [_fresh(weight, key) for weight in self.weights] for key in MOMENTS[config.name]
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import hashlib
 from pathlib import Path
 
@@ -84,6 +85,11 @@ class TrainState:
     def shown(self) -> Generator:
         """The generator that frames and samples are drawn with."""
         return self.average or self.generator
+
+    @functools.cached_property
+    def averaged(self) -> list[Tensor]:
+        """The weights of the average, which a step is not to look for anew; none without one."""
+        return [] if self.average is None else list(self.average.parameters())
 
 
 def create(config: RunConfig, device: torch.device) -> TrainState:

@@ -129,9 +129,8 @@ def _average_distance(state: TrainState) -> Tensor:
     """Return how far G is from its average, relative to the average's length; 0 without one."""
     if state.average is None:
         return torch.zeros((), device=state.sums.device)
-    averaged: list[Tensor] = [weight.detach() for weight in state.average.parameters()]
-    live: list[Tensor] = [weight.detach() for weight in state.generator.parameters()]
-    return _length(list(torch._foreach_sub(averaged, live))) / _length(averaged)
+    apart = torch._foreach_sub(state.averaged, state.generator_optimizer.weights)
+    return _length(list(apart)) / _length(state.averaged)
 
 
 def _length(tensors: list[Tensor]) -> Tensor:
@@ -465,9 +464,7 @@ def _update_average(state: TrainState, half_life: float) -> None:
     """Move the averaged generator, sooner at first: an average over steps not made says nothing."""
     assert state.average is not None
     keep = 0.5 ** (1 / min(half_life, state.step + 1))
-    torch._foreach_lerp_(
-        list(state.average.parameters()), list(state.generator.parameters()), 1 - keep
-    )
+    torch._foreach_lerp_(state.averaged, state.generator_optimizer.weights, 1 - keep)
     for averaged, buffer in zip(state.average.buffers(), state.generator.buffers(), strict=True):
         averaged.copy_(buffer)
 
