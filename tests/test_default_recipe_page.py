@@ -112,6 +112,24 @@ def test_levers_are_told_of_each_digit_apart(page: ModuleType) -> None:
     assert "fewer than 3 runs: nothing is claimed" in first
 
 
+def test_few_images_are_held_to_both_coverages(page: ModuleType) -> None:
+    def found(few: float, more: float, z: float) -> dict[str, Any]:
+        def card(coverage: float, real: float) -> dict[str, tuple[float, float]]:
+            names = ("precision_judge", "recall_judge", "coverage_judge")
+            figures = dict.fromkeys(names, (coverage, real))
+            return figures | {page.DISTANCE: (20.0, 10.0), "copying_z": (z, 0.0)}
+
+        copying = {"copying_of_unshown": [1.0] * 5}
+        return {"judge": card(few, 0.789), "whole": card(more, 0.94), **copying}
+
+    runs = [(part_of("few"), found(0.74, 0.76, -2.9)), (part_of("few"), found(0.75, 0.73, -3.1))]
+    told = page._few(runs)
+    assert "By as many fakes as there are test images, 0 of 1 digits reach it; by 500, 0 of" in told
+    assert "themselves reach 0.79 to 0.79. And no copying, by which 1 of 2 runs are well" in told
+    told = page._few([(part_of("few"), found(0.74, 0.76, -2.9))])
+    assert "1 of 1 digits reach it; by 500, 0 of 1" in told
+
+
 def part_of(name: str) -> object:
     import default_recipe
 
