@@ -226,6 +226,17 @@ def _check_size(scale: int | None, dpi: int | None) -> None:
         raise ConfigError("--scale and --dpi contradict each other; give one of them")
 
 
+def _check_room(grid: tuple[int, int], count: int, row: int | None) -> None:
+    """Refuse a grid without room for so many images, or for rows of so many, if they are to be."""
+    if grid[0] * grid[1] < count:
+        raise ConfigError(f"--grid {grid[0]}x{grid[1]} has no room for {count} samples")
+    if row not in (None, grid[1]):
+        raise ConfigError(
+            f"--grid {grid[0]}x{grid[1]}: the {row} images between two seeds have a row of their "
+            "own; leave --grid out"
+        )
+
+
 def _check_seeds(seeds: Sequence[int] | None) -> None:
     if seeds is not None and not seeds:
         raise ConfigError("--seeds names no seed")
@@ -316,8 +327,6 @@ def sample(
         raise ConfigError(f"--truncation {truncation} is out of range: it must be 0 to 2")
     if n is not None and not 1 <= n <= 10_000_000:
         raise ConfigError(f"-n {n} is out of range: it must be 1 to 10,000,000")
-    if grid is not None and n is not None and grid[0] * grid[1] < n:
-        raise ConfigError(f"--grid {grid[0]}x{grid[1]} has no room for {n} samples")
     if seeds is not None and n is not None and n != len(seeds):
         raise ConfigError(f"-n {n} contradicts --seeds, which are {len(seeds)}; give one of them")
     ways = _pairs(interpolate)
@@ -330,9 +339,8 @@ def sample(
         )
     if grid is not None and min(grid) < 1:
         raise ConfigError(f"--grid {grid[0]}x{grid[1]} is out of range: give 1x1 or more")
-    _check_seeds(seeds)
-    for way in ways:
-        _check_seeds(way)
+    for some in (seeds, *ways):
+        _check_seeds(some)
     from gancli import export  # noqa: PLC0415 - imports torch
 
     trained = load(name, runs_dir=runs_dir, device=device, weights=weights)
@@ -345,13 +353,17 @@ def sample(
         count = len(ways) * (n or _STEPS_OF_A_WAY)
     else:
         count = n or (grid[0] * grid[1] if grid else usual)
+    if seeds is not None:
+        count = len(seeds)
+    if grid is not None:
+        _check_room(grid, count, count // len(ways) if ways else None)
     wanted = export.Wanted(
         trained,
         seeds if seeds is not None else range(count),
         digit=digit,
         truncation=truncation,
         interpolate=ways,
-        count=count if seeds is None else len(seeds),
+        count=count,
         real=held_out,
         look=export.Look(numbers, labels, with_real, with_nearest, light, scale, dpi),
     )

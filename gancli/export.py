@@ -375,8 +375,12 @@ def _real_beside(wanted: Wanted, count: int) -> Images:
         for label in set(labels.tolist()):
             places = torch.from_numpy(labels == label).nonzero()[:, 0]
             known = (real.labels == label).nonzero()[:, 0]
-            if len(known):
-                chosen[places] = known[torch.arange(len(places)) % len(known)]
+            if not len(known):
+                raise DataError(
+                    f"--with-real: no image of class {label} was withheld from training; "
+                    "leave the option out, or train with a larger data.holdout"
+                )
+            chosen[places] = known[torch.arange(len(places)) % len(known)]
     images: Images = real.images[chosen % len(real)].numpy()
     return images
 
@@ -392,6 +396,8 @@ def _columns(wanted: Wanted) -> int:
 def _write_separate(wanted: Wanted, folder: Path) -> Path:
     if wanted.trained.config.data.is_points:
         raise ConfigError("--separate writes images one by one, and these are points; leave it out")
+    if len(set(wanted.seeds)) < len(wanted.seeds):
+        raise ConfigError("--separate writes a file a seed, and --seeds names one twice")
     if wanted.interpolate:
         raise ConfigError("--separate takes seeds, and --interpolate has none between its two")
     files.make_folder(folder.parent)
@@ -450,6 +456,8 @@ def _write_idx(wanted: Wanted, out: Path, _: tuple[int, int] | None) -> None:
         for path in labels_paths:
             assert labels is not None
             path.write_bytes(_idx_header((wanted.count,)) + labels.tobytes())
+    if labels is None:  # those of images that were here before would be read as of these
+        out.with_name(labels_file_name(out.name)).unlink(missing_ok=True)
 
 
 def _idx_header(shape: tuple[int, ...]) -> bytes:

@@ -72,6 +72,14 @@ def need_folder_of(target: Path) -> None:
         raise StorageError(f"cannot write {target}: its folder does not exist; create it first")
 
 
+def need_writable(folder: Path) -> None:
+    """Refuse a folder that may not be written to before the work whose result it is to hold."""
+    if not os.access(folder, os.W_OK):
+        raise StorageError(
+            f"cannot write into {folder}: permission denied; copy it to where you may write"
+        )
+
+
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``target`` that becomes ``target`` when the block succeeds.
@@ -112,6 +120,8 @@ def atomic_folder(target: Path, belongs: Callable[[str], bool]) -> Iterator[Path
         StorageError: the target cannot be written, or something else lies there.
     """
     try:
+        if target.is_symlink():
+            target = target.resolve()
         in_the_way = target.exists() and not target.is_dir()
         names = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
         is_left = Path.cwd().is_relative_to(target.resolve())

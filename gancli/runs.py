@@ -38,7 +38,9 @@ _STATUS_TYPES = {
     "data": dict,
     "versions": dict,
     "sessions": list,
+    "command": list,
 }
+_SESSION_NUMBERS = ("first_step", "last_step", "seconds", "step_seconds", "images_per_second")
 _QUALITY_KEYS = ("step", "epoch", "score")
 _LOG_KEYS = ("step", "epoch", "d_loss", "g_loss", "d_accuracy_real", "d_accuracy_fake")
 
@@ -164,6 +166,10 @@ class RunDirectory:
                 raise CheckpointError(
                     f"{self.status_path} is damaged: '{key}' is not a {kind.__name__}"
                 )
+        for session in status.get("sessions", []):
+            numbers = [session.get(key, 0) for key in _SESSION_NUMBERS if isinstance(session, dict)]
+            if not numbers or not all(isinstance(number, int | float) for number in numbers):
+                raise CheckpointError(f"{self.status_path} is damaged: a session has no numbers")
         return status
 
     def write_status(self, status: dict[str, Any]) -> None:

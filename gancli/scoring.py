@@ -79,6 +79,9 @@ def evaluate(
     _check_seed(seed)
     if cas:
         _check_labels(trained)
+    path = scores_path(trained)
+    if path is not None:
+        files.need_writable(path.parent)
     splits = trained.splits()
     with memory_advice("score fewer samples (-n)"):
         appointed = _appointed(trained, splits, judge)
@@ -93,7 +96,6 @@ def evaluate(
     if picture is not None:
         files.make_folder(picture.parent)
         _draw_closest(trained, card, picture)
-    path = scores_path(trained)
     if path is not None:
         files.write_text(path, json.dumps(as_dict(trained, card), indent=2) + "\n")
     return card

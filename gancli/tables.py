@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 import statistics
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ _LOGGED = ("d_loss", "g_loss", "d_accuracy_real", "d_accuracy_fake")
 # Keys in which several seeds of one thing may differ.
 _SEED_KEYS = {"training.seed", "training.threads"}
 # What must be alike where scores are to be held to each other.
-_PROTOCOL = ("judge_sha256", "samples", "reference")
+_PROTOCOL = ("judge_sha256", "samples", "reference", "reference_images")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,11 +139,12 @@ def groups(runs: Sequence[RunDirectory], rows: Sequence[Row]) -> tuple[Group, ..
         described = run.read_config()
         for first, members in alike:
             if set(config.differences(first, described)) <= _SEED_KEYS:
-                members.append(row)
+                if all(row.seed != member.seed for member in members):  # a copy is no other seed
+                    members.append(row)
                 break
         else:
             alike.append((described, [row]))
-    return tuple(_group(members) for _, members in alike if len({m.seed for m in members}) > 1)
+    return tuple(_group(members) for _, members in alike if len(members) > 1)
 
 
 def _group(rows: Sequence[Row]) -> Group:
@@ -150,7 +152,8 @@ def _group(rows: Sequence[Row]) -> Group:
     shared = [
         name
         for name in rows[0].figures
-        if all(name in row.figures for row in rows) and (alike or name not in rows[0].real)
+        if all(math.isfinite(row.figures.get(name, math.nan)) for row in rows)
+        and (alike or name not in rows[0].real)
     ]
     columns = {name: [row.figures[name] for row in rows] for name in shared}
     return Group(

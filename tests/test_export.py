@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import shutil
 import tracemalloc
@@ -16,7 +17,7 @@ from tiny import TinyConfig, TrainRun
 import gancli
 from gancli import api, data, export, sampling
 from gancli.data.idx import read_idx
-from gancli.errors import ConfigError, StorageError
+from gancli.errors import ConfigError, DataError, StorageError
 from gancli.pictures.grid import make_grid, read_metadata
 from gancli.runs import RunDirectory
 
@@ -168,6 +169,21 @@ def test_real_images_beside_are_unseen_and_of_the_same_classes(
     assert len({image.tobytes() for image in real.images}) == 6
 
 
+def test_a_class_of_which_none_is_unseen_has_no_real_image_beside(
+    tiny_config: TinyConfig, train_run: TrainRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train_run(tiny_config({"data.holdout": 12}), Path("checkpoints/tiny")).run
+    trained = sampling.load(run.path)
+    splits = trained.splits()
+    assert splits.holdout is not None
+    ones = dataclasses.replace(splits, holdout=splits.holdout.of_class(1))
+    monkeypatch.setattr(sampling.Trained, "splits", lambda _: ones)
+    api.sample("tiny", seeds=[1, 4], out="ones.png", with_real=True)
+    with pytest.raises(DataError, match="no image of class 0 was withheld from training"):
+        api.sample("tiny", seeds=[1, 3], out="a.png", with_real=True)
+    assert not Path("a.png").exists()
+
+
 @pytest.mark.parametrize("numbers", [False, True])
 def test_the_nearest_training_image_stands_under_each(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch, numbers: bool
@@ -238,6 +254,18 @@ def test_idx_is_read_back_as_a_data_set(run: RunDirectory) -> None:
     assert splits.train.labels.tolist() == [seed % 3 for seed in range(30)]
 
 
+def test_images_without_labels_leave_none_of_others_beside_them(
+    run: RunDirectory, tiny_config: TinyConfig, train_run: TrainRun
+) -> None:
+    free = train_run(tiny_config({"data.conditional": False}), Path("checkpoints/free")).run
+    api.sample("tiny", n=6, out="some.idx")
+    assert Path("some.labels.idx").exists()
+    api.sample("free", n=6, out="some.idx")
+    loaded = data.load("some.idx", image_size=8).train
+    np.testing.assert_array_equal(loaded.images, drawn(free, range(6)))
+    assert loaded.labels is None
+
+
 def test_a_suffix_in_capitals_names_labels_beside_the_images(run: RunDirectory) -> None:
     api.sample("tiny", n=6, out="LOUD.IDX")
     assert sorted(path.name for path in Path().glob("LOUD*")) == ["LOUD.IDX", "LOUD.labels.idx"]
@@ -304,7 +332,11 @@ def test_many_samples_stream_in_bounded_memory(run: RunDirectory, suffix: str) -
         ({"truncation": -0.1}, "--truncation -0.1 is out of range"),
         ({"truncation": 2.1}, "it must be 0 to 2"),
         ({"n": 7, "grid": (2, 3)}, "--grid 2x3 has no room for 7 samples"),
+        ({"seeds": range(7), "grid": (2, 3)}, "--grid 2x3 has no room for 7 samples"),
+        ({"interpolate": (1, 2), "n": 10, "grid": (2, 4)}, "has no room for 10 samples"),
+        ({"interpolate": (1, 2), "n": 10, "grid": (2, 5), "labels": True}, "have a row of their"),
         ({"grid": (0, 3)}, "--grid 0x3 is out of range"),
+        ({"seeds": [3, 3, 4], "separate": True}, "--seeds names one twice"),
         ({"seeds": []}, "--seeds names no seed"),
         ({"seeds": [1, 2], "n": 3}, "-n 3 contradicts --seeds, which are 2"),
         ({"seeds": [1], "interpolate": (1, 2)}, "leave --seeds out"),

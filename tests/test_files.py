@@ -17,6 +17,19 @@ def replace(target: Path) -> None:
         pass
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_folder_behind_a_link_is_written_where_it_is(tmp_path: Path) -> None:
+    real, link = tmp_path / "disk" / "real", tmp_path / "link"
+    real.mkdir(parents=True)
+    link.symlink_to(real)
+    with files.atomic_folder(link, lambda _: True) as folder:
+        (folder / "0.png").write_text("new")
+    assert link.is_symlink()
+    assert [path.name for path in real.iterdir()] == ["0.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
+    assert [path.name for path in real.parent.iterdir()] == ["real"]
+
+
 def test_a_folder_that_cannot_be_replaced_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -304,6 +304,7 @@ def order_of(path: Path, greys: tuple[int, ...]) -> list[int]:
         ({"kind": "walk", "seconds": 1e9}, "more than 100,000 frames"),
         ({"kind": "walk", "seconds": float("nan")}, "--seconds nan is out of range"),
         ({"kind": "walk", "fps": 0.0}, "--fps 0"),
+        ({"seconds": 0.01}, "--seconds 0.01 makes"),
         ({"kind": "walk", "weights": "bst"}, "did you mean 'best'"),
         ({"smooth": -1}, "--smooth -1 is out of range"),
         ({"smooth": 9}, "--smooth 9 at 10 frames a second makes 100"),

@@ -136,6 +136,9 @@ def test_a_run_cut_off_before_its_first_word_was_interrupted(run: RunDirectory) 
         b'{"sessions": {}}',
         b'{"data": [1]}',
         b'{"epoch": null}',
+        b'{"command": 5}',
+        b'{"sessions": ["x"]}',
+        b'{"sessions": [{"seconds": "x"}]}',
     ],
     ids=lambda content: str(content[:20]),
 )

@@ -135,7 +135,7 @@ def _score_history(
         path = course.path
     else:
         path = drawn.paths[0]
-    output.next("gancli", "plot", found.name, *runs_dir_words(runs_dir))
+    output.next("gancli", "plot", found.name, *runs_dir_words(found.path.parent))
     output.result(path, {**course.as_dict(), "path": str(path)})
 
 

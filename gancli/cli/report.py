@@ -38,16 +38,19 @@ def report(
     output = Output(as_json, quiet)
     output.say("loading torch and the runs ...")
     made = api.write_report(names or None, out=out, runs_dir=runs_dir)
-    where = runs_dir_words(runs_dir)
     for shown in made.runs:
         if shown.frames < shown.of_frames:
             output.say(f"{shown.run}: {shown.frames} of {shown.of_frames} frames are in the film")
         for sentence in shown.missing:
             output.say(f"{shown.run}: {sentence}")
     output.say(f"{made.path} has {made.bytes / 1e6:.2f} MB, and opens in any browser")
-    commands = [command for shown in made.runs for command in shown.commands]
-    usual = ["gancli", "animate", made.runs[0].run]
-    output.next(*(shlex.split(commands[0]) if commands else usual), *where)
+    number = next((n for n, shown in enumerate(made.runs) if shown.commands), 0)
+    found = runs.find_run(names[number] if names else None, runs_dir)
+    words = ["gancli", "animate", found.name]
+    if made.runs[number].commands:  # as on the page, which has the config beside it
+        config = {"config.toml": str(found.config_path)}
+        words = [config.get(word, word) for word in shlex.split(made.runs[number].commands[0])]
+    output.next(*words, *runs_dir_words(found.path.parent))
     output.result(
         made.path,
         {

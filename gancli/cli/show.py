@@ -53,7 +53,7 @@ def _list(runs_dir: Path, output: Output) -> None:
         output.next("gancli", "show", rows[0]["run"], *runs_dir_words(runs_dir))
     if output.as_json:
         output.result(None, {"runs": rows})
-    elif output.quiet or not sys.stdout.isatty():  # a person has just read them
+    elif output.quiet or not (sys.stdout and sys.stdout.isatty()):  # a person has just read them
         for row in rows:
             output.stdout(row["path"])
 

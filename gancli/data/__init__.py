@@ -63,7 +63,7 @@ class ImageSet:
     def fingerprint(self) -> str:
         """Return a SHA-256 over shape, pixels and labels: equal data, equal fingerprint."""
         digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
-        digest.update(self.images.numpy().data)
+        digest.update(self.images.contiguous().numpy().data)
         if self.labels is not None:
             digest.update(self.labels.numpy().data)
         return digest.hexdigest()

@@ -37,7 +37,8 @@ def read_folder(
     if not paths and not labelled:
         raise DataError(f"{folder} holds no pictures ({', '.join(sorted(SUFFIXES))})")
     paths = paths or [path for path, _ in labelled]
-    images = np.stack([_read_picture(path, image_size, channels) for path in paths])
+    pictures = [_read_picture(path, image_size, channels) for path in paths]
+    images = np.ascontiguousarray(np.stack(pictures))  # a stack of views keeps their layout
     labels = np.array([label for _, label in labelled], dtype=np.int64) if labelled else None
     return images, labels, [entry.name for entry in classes]
 

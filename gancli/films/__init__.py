@@ -11,7 +11,15 @@ import gancli
 from gancli import files
 from gancli.errors import ConfigError
 from gancli.films import evolution
-from gancli.pictures.film import Film, Scene, check_options, write_film, write_poster
+from gancli.pictures.film import (
+    MAX_FPS,
+    MIN_FPS,
+    Film,
+    Scene,
+    check_options,
+    write_film,
+    write_poster,
+)
 from gancli.pictures.layout import Size
 from gancli.runs import RunDirectory
 
@@ -125,6 +133,12 @@ def make(
         folder = runs[0].films if len(runs) == 1 else Path()
         targets = [folder / f"{look.name}{suffix}" for suffix in (".gif", ".mp4")]
     for target in targets:
+        most = MAX_FPS.get(target.suffix.lower(), math.inf)
+        if shown and seconds is not None and not MIN_FPS <= rate <= most:
+            raise ConfigError(
+                f"--seconds {seconds:g} makes {rate:.4g} frames a second of {len(shown[0])}; "
+                f"{target} can have {MIN_FPS} to {most:g}"
+            )
         check_options(target, rate, hold, smooth)
     if usual.drawn:
         from gancli.films import drawn  # noqa: PLC0415 - imports torch

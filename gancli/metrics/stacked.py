@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gancli.data import DataSplits, ImageSet
 from gancli.data.stacked import CHANNELS, DIGITS, MODES, modes_of
-from gancli.errors import DataError
+from gancli.errors import ConfigError
 from gancli.metrics.balance import class_shares, entropies, kl_divergence
 from gancli.metrics.intervals import RESAMPLES, Interval, centred_interval, mean_interval
 from gancli.metrics.judge import judge_sha256, judged
@@ -137,11 +137,11 @@ def score_stacked(
         on_progress: called after every chunk with the images drawn and the images in all.
 
     Raises:
-        DataError: ``samples`` is too small.
+        ConfigError: ``samples`` is too small.
         CheckpointError: the judge's weights are damaged.
     """
     if samples < STACKED_SAMPLES:
-        raise DataError(
+        raise ConfigError(
             f"{samples:,} samples are too few to count {MODES:,} modes by; take "
             f"{STACKED_SAMPLES:,} or more"
         )

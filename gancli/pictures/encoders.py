@@ -129,9 +129,9 @@ def write_webp(file: BinaryIO, pictures: TimedPictures, size: tuple[int, int]) -
 
 
 def write_folder(folder: Path, pictures: TimedPictures) -> None:
-    """Write each picture once, as ``00000.png`` and so on, into a folder that is there."""
+    """Write each picture once, as ``film-00000.png`` and so on, into a folder that is there."""
     for number, (picture, _) in enumerate(pictures):
-        picture.save(folder / f"{number:05d}.png")
+        picture.save(folder / f"film-{number:05d}.png")
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

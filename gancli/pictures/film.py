@@ -44,7 +44,7 @@ AUTOMATIC_SIDE, WIDE_SIDE = 970, 1280
 POSTER_SIDE = 2000
 
 _KINDS = ".gif, .webp, .mp4, or into a folder of PNGs (a name without ending)"
-_OWN_NAME = re.compile(r"[0-9]{5,}\.png")
+_OWN_NAME = re.compile(r"film-[0-9]{5,}\.png")
 
 ProgressHook = Callable[[int, int], None]
 

@@ -97,7 +97,8 @@ def _draw_samples(axes: Axes, run: RunDirectory) -> None:
 
 def _common_limits(logs: Sequence[curves.Log]) -> tuple[float, float]:
     """Return limits for the losses of all runs, of one kind; rare leaps go out of sight."""
-    values = [record[name] for log in logs for record in log for name in curves.LOSSES]
-    low, high = np.quantile(values, [0.005, 0.995])
+    values = np.array([record[name] for log in logs for record in log for name in curves.LOSSES])
+    values = values[np.isfinite(values)]
+    low, high = np.quantile(values, [0.005, 0.995]) if len(values) else (0.0, 0.0)
     margin = 0.06 * float(high - low) or 1.0
     return float(low) - margin, float(high) + margin

@@ -76,7 +76,8 @@ def _figures(rows: Sequence[tables.Row], kinds: Mapping[str, tuple[bool, str]]) 
         if len({spell(value, share) for value in reals}) > 1:
             real = f"{spell(min(reals), share)} to {spell(max(reals), share)}"
         cells = [spell(value, share) for value in values]
-        found.append(_row(spell_name(name), cells, _best(values, reals, better), real))
+        own = [row.real.get(name, math.nan) for row in rows]
+        found.append(_row(spell_name(name), cells, _best(values, own, better), real))
     note = "bold: the best of a row" if any(any(row.best) for row in found) else ""
     if pairs := tables.unlike(rows):
         said = " and ".join(pairs[0])
@@ -94,16 +95,16 @@ def _names(figures: Sequence[Mapping[str, float]]) -> list[str]:
 
 def _best(values: Sequence[float], reals: Sequence[float], better: str) -> list[bool]:
     """Tell which values are the best; none where all are, or where only one is known."""
-    ranks: dict[str, Callable[[float], float]] = {
-        "higher": lambda value: -value,
-        "lower": lambda value: value,
-        "near": lambda value: abs(value - reals[0]),
+    ranks: dict[str, Callable[[float, float], float]] = {
+        "higher": lambda value, _: -value,
+        "lower": lambda value, _: value,
+        "near": lambda value, real: abs(value - real),
     }
-    known = [value for value in values if math.isfinite(value)]
-    if better not in ranks or len(set(known)) < 2:
+    if better not in ranks:
         return [False] * len(values)
-    least = min(map(ranks[better], known))
-    return [math.isfinite(value) and ranks[better](value) == least for value in values]
+    ranked = [ranks[better](*both) for both in zip(values, reals, strict=True)]
+    known = {rank for rank in ranked if math.isfinite(rank)}
+    return [len(known) > 1 and rank == min(known) for rank in ranked]
 
 
 def _seeds(groups: Sequence[tables.Group], kinds: Mapping[str, tuple[bool, str]]) -> Table:

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from commands import COMMAND, Lab, call, environment, lab, made, refused
+from commands import COMMAND, Lab, call, environment, files_below, lab, made, refused
 
 from gancli import checkpoints
 from gancli.runs import RunDirectory
@@ -45,6 +45,18 @@ def test_samples_of_another_state_of_a_run_have_a_name_of_their_own(lab: Lab) ->
     names = [made("sample", which, "-n", 4).made.name for which in (run.path, early)]
     step = int(early.stem.split("-")[1])
     assert names == ["seeds-0-3.png", f"seeds-0-3-step-{step}.png"]
+
+
+def test_a_run_that_may_not_be_written_to_is_refused_before_it_is_scored(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = lab.copy(lab.held_out, Path("checkpoints"))
+    before = files_below(run)
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != run)
+    said = refused(7, "evaluate", run, "--quick", "-n", 64)
+    assert f"cannot write into {run}: permission denied" in said
+    assert "images" not in said
+    assert files_below(run) == before
 
 
 def test_scores_of_another_state_are_not_the_run_s(lab: Lab) -> None:

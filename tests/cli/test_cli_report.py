@@ -66,6 +66,16 @@ def test_several_runs_lie_side_by_side_where_one_wants_them(lab: Lab, run: Path)
     assert done.made.read_text().count("<article") == 2
 
 
+def test_what_is_missing_is_made_where_the_run_lies(lab: Lab, run: Path) -> None:
+    lab.copy(lab.finished, Path("elsewhere"))
+    words = ["evaluate", "a", "--history", "--runs-dir", "elsewhere"]
+    assert made("report", "elsewhere/a").next[1:] == words
+    shutil.rmtree("elsewhere/a/frames")
+    again = made("report", "elsewhere/a").next[1:]
+    assert again[:3] == ["train", "--recipe", "elsewhere/a/config.toml"]
+    assert again[-2:] == ["--runs-dir", "elsewhere"]
+
+
 def test_python_writes_the_same(run: Path) -> None:
     content = made("report", "a").made.read_bytes()
     assert gancli.write_report("a", out="same.html").bytes == len(content)

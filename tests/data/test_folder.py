@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -54,6 +55,20 @@ def test_colour_pixels_are_kept_or_weighted_to_grey() -> None:
     picture("red.png", colours)
     np.testing.assert_array_equal(only(3, 1).ravel(), [255, 0, 0])
     assert only(1, 1).item() == 76  # 0.299 * 255
+
+
+def test_a_folder_in_colour_has_a_fingerprint() -> None:
+    for number in range(3):
+        picture(f"{number}.png", np.full((2, 2, 3), 80 * number, np.uint8))
+    images = data.load("pictures", image_size=2, channels=3).train
+    copy = data.ImageSet(images.images.clone(memory_format=torch.channels_last), None)
+    assert images.images.is_contiguous()
+    assert not copy.images.is_contiguous()
+    assert (
+        images.fingerprint()
+        == copy.fingerprint()
+        != images.at(torch.tensor([2, 1, 0])).fingerprint()
+    )
 
 
 def test_grey_becomes_three_equal_channels() -> None:

@@ -197,6 +197,13 @@ def test_a_reader_that_leaves_ends_no_training(
 
 
 @unix
+def test_without_stdout_a_list_of_runs_is_no_fault(lab: Lab, tmp_path: Path) -> None:
+    lab.copy(lab.finished, Path("checkpoints"))
+    done = shell("gancli show >&-", tmp_path)
+    assert (done.code, "Traceback" in done.stderr) == (0, False)
+
+
+@unix
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux alone has it")
 def test_streams_that_are_full(lab: Lab, tmp_path: Path) -> None:
     assert shell("gancli recipes 2>/dev/full", tmp_path).code == 0

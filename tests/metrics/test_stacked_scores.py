@@ -10,7 +10,7 @@ from torch import Tensor
 from gancli import data
 from gancli.data import DataSplits, ImageSet
 from gancli.data.stacked import stack
-from gancli.errors import DataError
+from gancli.errors import ConfigError
 from gancli.metrics import Draw, Judged, ScoreCard, intervals, score_stacked, stacked
 
 # Without the judge, a digit is a small picture of one brightness.
@@ -157,7 +157,7 @@ def test_a_conditional_generator_is_judged_by_what_was_asked() -> None:
 
 
 def test_too_few_samples_name_the_number_needed() -> None:
-    with pytest.raises(DataError, match=r"25,999 samples are too few.* take 26,000 or more"):
+    with pytest.raises(ConfigError, match=r"25,999 samples are too few.* take 26,000 or more"):
         counted(digits_of(EVEN, 1), splits(EVEN), 25_999)
 
 

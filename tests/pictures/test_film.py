@@ -394,7 +394,7 @@ def test_a_folder_has_a_png_for_each_picture(tmp_path: Path, make_frames: MakeFr
     frames = make_frames(3)
     film = write_film(frames, tmp_path / "film", scale=3, smooth=1, fps=10)
     paths = sorted(film.path.iterdir())
-    assert [path.name for path in paths] == [f"{number:05d}.png" for number in range(5)]
+    assert [path.name for path in paths] == [f"film-{number:05d}.png" for number in range(5)]
     assert (film.frames, film.seconds) == (5, 0.25)
     assert film.bytes == sum(path.stat().st_size for path in paths)
     for frame, path in zip(frames, paths[::2], strict=True):
@@ -403,7 +403,7 @@ def test_a_folder_has_a_png_for_each_picture(tmp_path: Path, make_frames: MakeFr
     assert len(list(film.path.iterdir())) == 2
 
 
-@pytest.mark.parametrize("fault", ["foreign", "file", "parent", "truncated"])
+@pytest.mark.parametrize("fault", ["foreign", "numbered", "file", "parent", "truncated"])
 def test_a_folder_that_cannot_be_is_left_as_it_was(
     tmp_path: Path, make_frames: MakeFrames, fault: str
 ) -> None:
@@ -414,14 +414,15 @@ def test_a_folder_that_cannot_be_is_left_as_it_was(
         target = tmp_path / "missing" / "film"
     else:
         target.mkdir()
-        name = "thesis.doc" if fault == "foreign" else "00000.png"
-        (target / name).write_text("mine")
+        foreign = {"foreign": "thesis.doc", "numbered": "00000.png"}
+        (target / foreign.get(fault, "film-00000.png")).write_text("mine")
     if fault == "truncated":
         frames[2].path.write_bytes(frames[2].path.read_bytes()[:90])
     before = {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")}
     with pytest.raises(DataError if fault == "truncated" else StorageError) as caught:
         write_film(frames, target)
-    named = {"foreign": "thesis.doc", "truncated": "epoch-00002.png"}.get(fault, str(target))
+    names = {"foreign": "thesis.doc", "numbered": "00000.png", "truncated": "epoch-00002.png"}
+    named = names.get(fault, str(target))
     assert named in str(caught.value)
     assert {path: path.is_file() and path.read_bytes() for path in tmp_path.rglob("*")} == before
 

@@ -70,6 +70,26 @@ def test_seeds_of_one_thing_get_mean_and_deviation(
     assert group.deviation["d_loss"] == pytest.approx(statistics.stdev(losses))
 
 
+def test_a_copy_is_no_other_seed(seeds: list[RunDirectory]) -> None:
+    copy = RunDirectory(Path("copy"))
+    shutil.copytree(seeds[0].path, copy.path)
+    (group,) = plots.compare_runs([seeds[0], copy, seeds[1]], Path("a.png")).groups
+    assert group.runs == ("a", "a-seed-1")
+    assert plots.compare_runs([seeds[0], copy], Path("a.png")).groups == ()
+
+
+def test_losses_that_are_no_numbers_leave_the_limits_to_the_others(
+    seeds: list[RunDirectory],
+) -> None:
+    copy = RunDirectory(Path("copy"))
+    shutil.copytree(seeds[0].path, copy.path)
+    lines = copy.log_path.read_text().splitlines()
+    broken = json.dumps(json.loads(lines[-1]) | {"g_loss": float("nan")})
+    copy.log_path.write_text("\n".join([*lines[:-1], broken, ""]))
+    plots.compare_runs([copy, seeds[1]], Path("a.png"))
+    assert Path("a.png").stat().st_size > 10_000
+
+
 def test_runs_of_one_seed_or_of_other_settings_are_no_group(
     seeds: list[RunDirectory], tiny_digit_run: RunDirectory
 ) -> None:
@@ -114,6 +134,9 @@ def test_scores_made_by_other_means_are_told_and_have_no_mean(seeds: list[RunDir
     assert "judge_share" not in group.mean
     assert "d_loss" in group.mean
     assert plots.compare_runs(scored[:2], Path("a.png")).unlike == ()
+    fewer = json.loads(scored[0].scores_path.read_text()) | {"reference_images": 3}
+    scored[2].scores_path.write_text(json.dumps(fewer))
+    assert plots.compare_runs(scored[::2], Path("a.png")).unlike == (("a", "a-seed-2"),)
     other_judge = json.loads(scored[1].scores_path.read_text()) | {"judge_sha256": "0" * 64}
     scored[1].scores_path.write_text(json.dumps(other_judge))
     assert plots.compare_runs(scored[:2], Path("a.png")).unlike == (("a", "a-seed-1"),)

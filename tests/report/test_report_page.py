@@ -5,6 +5,7 @@ import hashlib
 import io
 import itertools
 import json
+import math
 import re
 import shutil
 import statistics
@@ -22,7 +23,7 @@ import gancli
 from gancli import report, sampling
 from gancli.errors import CheckpointError, ConfigError, DataError, StorageError
 from gancli.pictures.grid import make_grid, save_png
-from gancli.report import gather
+from gancli.report import comparison, gather
 from gancli.report.words import NOTHING
 from gancli.runs import RunDirectory
 
@@ -491,3 +492,11 @@ def test_the_version_is_the_packages_own(tiny_run: RunDirectory) -> None:
     page = written(tiny_run)
     (about,) = page.all("meta", name="generator")
     assert about["content"] == f"gancli {gancli.__version__}"
+
+
+def test_near_is_near_to_a_run_s_own_real_images() -> None:
+    best = comparison._best
+    assert best([0.1, 0.5], [0.1, 0.5], "near") == [False, False]
+    assert best([0.1, 0.5], [0.2, 0.5], "near") == [False, True]
+    assert best([0.1, 0.5, math.nan], [1.0, 1.0, 1.0], "lower") == [True, False, False]
+    assert best([0.1, 0.5, math.inf], [1.0, 1.0, 1.0], "higher") == [False, True, False]
