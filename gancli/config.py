@@ -70,11 +70,11 @@ class DataConfig:
     """What is learned."""
 
     source: str = _option("mnist", "a name of the catalogue, an IDX file or a folder")
-    digit: int | None = _option(None, "train on one class alone", low=0, high=999)
+    digit: int | None = _option(None, "train on one class alone", low=0, high=999_999)
     conditional: bool | Auto = _option(
         "auto", "give both networks the label; auto: if there are, but not of stacked-mnist"
     )
-    classes: int | Auto = _option("auto", "how many classes the labels have", low=0, high=1000)
+    classes: int | Auto = _option("auto", "how many classes the labels have", low=0, high=1_000_000)
     image_size: int = _option(28, "height and width in pixels", low=4, high=256)
     channels: int = _option(1, "1 for grey, 3 for colour", low=1, high=3)
     pixel_range: str = _option(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import TinyConfig
 
-from gancli import config, recipes
+from gancli import config, preparing, recipes
 from gancli.config import RunConfig, Table
 from gancli.errors import ConfigError
 
@@ -134,6 +134,12 @@ def test_a_config_goes_through_toml_unchanged(table: Table) -> None:
 def test_a_built_in_recipe_goes_through_toml_unchanged(name: str) -> None:
     wanted = recipes.build(recipes.read(name), {}, name)
     assert config.from_table(config.parse_toml(wanted.to_toml(), name)) == wanted
+
+
+def test_the_config_of_a_run_on_a_million_classes_can_be_read(tiny_config: TinyConfig) -> None:
+    settled = preparing.resolve(tiny_config(), classes=1_000_000)
+    assert config.from_table(config.parse_toml(settled.to_toml(), "config.toml")) == settled
+    assert tiny_config({"data.digit": 999_999}).data.digit == 999_999
 
 
 def test_a_config_cannot_be_changed(tiny_config: TinyConfig) -> None:
