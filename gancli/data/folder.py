@@ -21,12 +21,15 @@ def read_folder(
 
     Returns:
         Images uint8 [n, channels, image_size, image_size]; labels int64 [n], or None when the
-        pictures lie in the folder itself; the names of the classes in label order.
+        pictures lie in the folder itself; the names of the classes in label order, which is that
+        of the names, by number where all are numbers.
 
     Raises:
         DataError: no pictures, or one that cannot be read (it is named).
     """
     classes = [entry for entry in list_folder(folder) if entry.is_dir() and _pictures(entry)]
+    if all(entry.name.isdecimal() for entry in classes):
+        classes.sort(key=lambda entry: int(entry.name))
     paths = _pictures(folder)
     if paths and classes:
         raise DataError(

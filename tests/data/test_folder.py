@@ -102,6 +102,16 @@ def test_subfolders_are_classes_in_order_of_name() -> None:
     assert (splits.classes, len(splits.train), splits.test) == (2, 3, None)
 
 
+def test_subfolders_that_are_numbers_are_classes_in_order_of_number() -> None:
+    for number in range(12):
+        picture(f"{number}/1.png", square(number))
+    images, _, classes = read_folder(PICTURES, 2, 1)
+    assert classes == [str(number) for number in range(12)]
+    assert images[:, 0, 0, 0].tolist() == list(range(12))
+    picture("b/1.png", square(99))
+    assert read_folder(PICTURES, 2, 1)[2][:4] == ["0", "1", "10", "11"]
+
+
 def test_a_folder_of_pictures_alone_has_no_labels() -> None:
     picture("1.png", square(1))
     images, labels, classes = read_folder(PICTURES, 2, 1)
