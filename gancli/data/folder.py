@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gancli.errors import DataError
 
@@ -76,6 +76,8 @@ def _read_picture(path: Path, image_size: int, channels: int) -> npt.NDArray[np.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
                 file.load()
+                _check_range(file)
+                ImageOps.exif_transpose(file, in_place=True)
                 picture: Image.Image = file
                 if picture.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
                     deep = np.asarray(picture, dtype=np.float64)
@@ -93,3 +95,9 @@ def _read_picture(path: Path, image_size: int, channels: int) -> npt.NDArray[np.
         raise DataError(f"cannot read the picture {path}: {error}") from error
     pixels = np.asarray(converted, dtype=np.uint8).reshape(image_size, image_size, channels)
     return pixels.transpose(2, 0, 1)
+
+
+def _check_range(file: Image.Image) -> None:
+    """Refuse fractions, and 32 bits that no format promises to be 16."""
+    if file.mode == "F" or (file.mode == "I" and file.format not in ("PNG", "PPM")):
+        raise ValueError("nothing says which of its numbers is white; save it with 8 or 16 bits")
