@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="Unix signals")
 KILLS = int(os.environ.get("GANCLI_KILLS", "6"))
 ENDLESS = ["--steps", "1000000"]
 RUN = Path("checkpoints/a")
+
+
+@pytest.fixture(autouse=True)
+def _hangups_are_heard() -> Iterator[None]:
+    """Even where the tests run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def trains(run: Path, step: int = 0) -> bool:
@@ -138,6 +147,17 @@ def test_a_background_job_of_a_script_hears_ctrl_c(lab: Lab, tmp_path: Path) -> 
     done = shell(script, tmp_path)
     assert done.stdout.splitlines() == [str(RUN), "code 130"]
     assert "stopping after this step" in done.stderr
+    assert status_of(RUN)["status"] == "interrupted"
+
+
+def test_a_training_under_nohup_outlives_its_terminal(lab: Lab, tmp_path: Path) -> None:
+    command = " ".join(f"'{word}'" for word in [*lab.tiny, *ENDLESS])
+    script = f"""
+        nohup gancli {command} >/dev/null & job=$!
+        while ! ls {RUN}/state-*.sha256 >/dev/null 2>&1; do sleep 0.05; done
+        kill -HUP $job; sleep 0.3; kill -TERM $job; wait $job; echo "code $?"
+    """
+    assert shell(script, tmp_path).stdout == "code 143\n"
     assert status_of(RUN)["status"] == "interrupted"
 
 
