@@ -100,7 +100,7 @@ def tables(draw: st.DrawFn) -> Table:
     if data["digit"] is not None:
         data["conditional"] = draw(st.sampled_from([False, "auto"]))
     if training["images_per_epoch"] is not None:
-        training["images_per_epoch"] += training["batch_size"]
+        training["images_per_epoch"] = max(training["images_per_epoch"], training["batch_size"])
     unrolled = training["unrolled_steps"] > 0 and draw(st.booleans())
     if not unrolled:
         training["unrolled_steps"] = 0
@@ -189,6 +189,9 @@ def test_every_number_is_taken_up_to_the_ends_of_its_range_and_not_past(key: str
         ("training.batch_size", 0, "= 0 is out of range: it must be at least 1 and at most 1e+06"),
         ("training.seed", 2**64, "= 18446744073709551616 is out of range: it must be at least 0"),
         ("training.seed", -1, "= -1 is out of range"),
+        ("loss.real_labels", [10**400, 1], "= inf is out of range: it must be at least 0"),
+        ("loss.real_labels", [-(10**400), 1], "= inf is out of range: it must be at least 0"),
+        pytest.param("data.holdout", 16**4000, "= a number of thousands of digits is", id="hex"),
         ("training.batch_size", True, "must be a whole number, not True"),
         ("training.batch_size", 1.5, "must be a whole number, not 1.5"),
         ("training.batch_size", "64", "must be a whole number, not '64'"),

@@ -174,7 +174,7 @@ def _several(text: str, option: str) -> list[int]:
 def _threads(text: str) -> int | str:
     if text in ("auto", "adaptive"):
         return text
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 40:
         raise ConfigError(f"--threads '{text}': write auto, adaptive or a whole number")
     return int(text)
 
@@ -182,7 +182,7 @@ def _threads(text: str) -> int | str:
 def _processes(text: str) -> int:
     if text == "auto":
         return len(usable_cores())
-    if not text.isdecimal() or not 1 <= int(text[:5]) <= 1024:
+    if not text.isdecimal() or len(text) > 4 or not 1 <= int(text) <= 1024:
         raise ConfigError(f"--jobs {text}: write auto or a whole number from 1 to 1024")
     return int(text)
 
