@@ -102,11 +102,12 @@ def train(
     if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
         raise ConfigError(f"--max-seconds {max_seconds} is out of range: it must be above 0")
     api.check_on_failure(on_failure)
+    resumed = None
     if resume is not None:
-        kept = runs.find_run(resume, runs_dir)
+        resumed = runs.find_run(resume, runs_dir)
         if recipe is not None or name is not None:
             raise ConfigError("--resume takes recipe and name from the run; leave them out")
-        recipe, name, runs_dir = str(kept.config_path), kept.name, kept.path.parent
+        recipe = str(resumed.config_path)
     changes: dict[str, Any] = dict(map(parse_assignment, settings or []))
     options = {
         "training.epochs": epochs,
@@ -134,13 +135,18 @@ def train(
         )
         for one_digit, one_seed in itertools.product(digits, seeds)
     ]
+    if len(configs) > 1 and resume is not None:
+        raise ConfigError(
+            "--resume goes on with one run, and several are asked for; leave --digit and --seed out"
+        )
     if len(configs) > 1 and name is not None:
         raise ConfigError("--name names one run, and several are asked for; leave it out")
     planned = [
         Job(
             config,
             Placement(
-                runs.new_run(
+                resumed
+                or runs.new_run(
                     runs_dir, runs.default_name(config, preview=preview) if name is None else name
                 ),
                 device,

@@ -242,6 +242,21 @@ class TestTrain:
         after = files_below(RUN)
         assert {p: k for p, (k, _) in after.items()} == {p: k for p, (k, _) in before.items()}
 
+    def test_a_run_goes_on_whatever_its_folder_is_called(self, lab: Lab) -> None:
+        run = made(*lab.tiny, "--max-seconds", 0.0001).made
+        renamed = run.rename(run.with_name("digit 7 (copy)"))
+        assert made("train", "--resume", renamed.name).made == renamed
+        assert status_of(renamed)["status"] == "finished"
+        assert states(renamed)[-1].read_bytes() == states(lab.finished)[-1].read_bytes()
+
+    def test_resume_is_of_one_run(self, lab: Lab) -> None:
+        run = lab.copy(lab.finished, Path("checkpoints"))
+        before = files_below(run)
+        sentence = refused(2, "train", "--resume", "a", "--seed", "0,1")
+        assert "--resume goes on with one run" in sentence
+        assert "--name" not in sentence
+        assert files_below(run) == before
+
     def test_force_starts_afresh_and_leaves_other_files(self, lab: Lab) -> None:
         run = lab.copy(lab.finished, Path("checkpoints"))
         (run / "notes.txt").write_text("mine")
