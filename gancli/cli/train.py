@@ -311,19 +311,24 @@ def _report_many(planned: list[Job], results: dict[str, Result], output: Output)
         name = job.run.name
         result = results.get(name)
         if result is None:
-            output.say(f"{name}: not begun")
             code = max(known.exit_code for known in results.values())
-            listed.append(
-                {"run": name, "status": "not begun", "exit_code": code, "message": "not begun"}
-            )
-            continue
-        if result.message:
-            output.fail(f"{name}: {result.message}")
-        outcome = result.outcome or {"run": name, "status": "failed"}
+            result = Result(job.run, code, "not begun")
         if result.outcome is not None:
-            output.say(f"{name}: {outcome['status']} at step {outcome['step']}")
+            output.say(f"{name}: {result.status} at step {result.outcome['step']}")
             output.say(f"{name}: doctor: {_health_of(job)}")
-        listed.append({**outcome, "exit_code": result.exit_code, "message": result.message})
+        elif result.exit_code > 128:
+            output.say(f"{name}: {result.status}")
+        else:
+            output.fail(f"{name}: {result.message}")
+        listed.append(
+            {
+                "run": name,
+                "status": result.status,
+                **(result.outcome or {}),
+                "exit_code": result.exit_code,
+                "message": result.message,
+            }
+        )
         if not result.exit_code and not output.as_json:
             output.stdout(str(job.run.path))
     codes = [entry["exit_code"] for entry in listed if entry["exit_code"]]

@@ -279,7 +279,7 @@ def test_jobs_equal_single_runs_and_a_failure_stays_alone(lab: Lab, tmp_path: Pa
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_jobs_saves_every_run(lab: Lab, tmp_path: Path, number: int) -> None:
     names = [Path(f"checkpoints/tiny-three-digit-{digit}") for digit in range(3)]
-    with started(*jobs(lab), *ENDLESS, cwd=tmp_path) as running:
+    with started(*jobs(lab), *ENDLESS, "--json", cwd=tmp_path) as running:
         wait_until(lambda: all(map(trains, names[:2])), running)
         workers = _children(running.pid)
         running.send_signal(number)
@@ -289,7 +289,10 @@ def test_a_signal_to_jobs_saves_every_run(lab: Lab, tmp_path: Path, number: int)
     wait_until(lambda: not any(map(_alive, workers)))
     assert [status_of(run)["status"] for run in names[:2]] == ["interrupted"] * 2
     assert not names[2].exists()
-    assert "tiny-three-digit-2: not begun" in done.stderr
+    assert "\ntiny-three-digit-2: not begun\n" in done.stderr
+    assert "error:" not in done.stderr
+    told = [(entry["status"], entry["exit_code"]) for entry in done.json["runs"]]
+    assert told == [(word, 128 + number) for word in ("interrupted", "interrupted", "not begun")]
 
 
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, 0.1), (signal.SIGTERM, 0.7)])
