@@ -25,6 +25,7 @@ from commands import (
     refused,
     states,
     status_of,
+    write_idx,
 )
 from PIL import Image
 
@@ -275,6 +276,13 @@ class TestTrain:
         Path("dry.toml").write_text(done.stdout)
         made("train", "--recipe", "dry.toml", "--name", "a", "--device", "cpu")
         assert outcome(RUN) == lab.reference(60)
+
+    def test_frames_closer_than_their_names_are_not_drawn(self, lab: Lab) -> None:
+        data = write_idx(Path("many.idx"), (2500, 8, 8), bytes(2500 * 64))
+        words = ["--set", "training.batch_size=2", "--frame-every", 0.001, "--steps", 13]
+        run = made(*lab.tiny, "--data", data, *words).made
+        steps = [int(Image.open(path).text["step"]) for path in run.glob("frames/*")]
+        assert sorted(steps) == [0, 2, 4, 6, 8, 10, 13]
 
     def test_a_frame_every_epoch_and_the_first_before_any(self, lab: Lab) -> None:
         made(*lab.tiny, "--frame-every", 1, "--epochs", 5)
