@@ -80,7 +80,11 @@ def train(
         ),
     ] = "1",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the config, do nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check everything and print the config; fetches data if need be, writes no run.",
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Start a run that exists afresh.")] = False,
     on_failure: Annotated[
@@ -206,7 +210,7 @@ def _print_plans(planned: list[Job], output: Output) -> None:
         job.is_finished()  # refuses another run of that name
         output.say(
             f"{job.run.name}: {len(splits.train):,} images, {plan.steps_per_epoch:,} steps an "
-            f"epoch, {plan.total_steps:,} steps in all; nothing was written"
+            f"epoch, {plan.total_steps:,} steps in all; no run was written"
         )
         configs.append(config)
         found.append({"config": config.to_table(), "total_steps": plan.total_steps})
