@@ -45,7 +45,7 @@ CALENDAR = ("record.frame_every", "record.log_every", "record.keep_every")
 """Keys that keep their ``auto`` in a run's config: its calendar follows from the run's length."""
 
 DESCRIPTIVE = ("summary", "report", "preview_epochs", "minutes")
-_MOST_STEPS = 10**9
+_MOST = 10**9
 
 
 def _option(
@@ -70,11 +70,11 @@ class DataConfig:
     """What is learned."""
 
     source: str = _option("mnist", "a name of the catalogue, an IDX file or a folder")
-    digit: int | None = _option(None, "train on one class alone", low=0, high=999)
+    digit: int | None = _option(None, "train on one class alone", low=0, high=999_999)
     conditional: bool | Auto = _option(
         "auto", "give both networks the label; auto: if there are, but not of stacked-mnist"
     )
-    classes: int | Auto = _option("auto", "how many classes the labels have", low=0, high=1000)
+    classes: int | Auto = _option("auto", "how many classes the labels have", low=0, high=1_000_000)
     image_size: int = _option(28, "height and width in pixels", low=4, high=256)
     channels: int = _option(1, "1 for grey, 3 for colour", low=1, high=3)
     pixel_range: str = _option(
@@ -82,7 +82,7 @@ class DataConfig:
         "what the networks see: [-1, 1], [0, 1] or [0, 255]",
         choices=tuple(PIXEL_RANGES),
     )
-    holdout: int = _option(0, "withhold this many training images to judge by", low=0)
+    holdout: int = _option(0, "withhold this many training images to judge by", low=0, high=_MOST)
 
     @property
     def is_points(self) -> bool:
@@ -172,7 +172,10 @@ class OptimizerConfig:
         None, "learning rate at the end, on a cosine; left out: constant", low=0, high=1e3
     )
     warmup_steps: int = _option(
-        0, "steps in which the learning rate rises to its own, in a straight line", low=0
+        0,
+        "steps in which the learning rate rises to its own, in a straight line",
+        low=0,
+        high=_MOST,
     )
     beta1: float = _option(0.5, "Adam: memory of the gradient", low=0, high=0.999999)
     beta2: float = _option(0.99, "Adam: memory of its square", low=0, high=0.999999)
@@ -188,9 +191,9 @@ class TrainingConfig:
 
     batch_size: int = _option(64, "real images a step", low=1, high=1_000_000)
     epochs: float | None = _option(None, "length in passes over the images", above=0, high=1e7)
-    steps: int | None = _option(None, "length in steps", low=1, high=_MOST_STEPS)
+    steps: int | None = _option(None, "length in steps", low=1, high=_MOST)
     images_per_epoch: int | None = _option(
-        None, "an epoch is this many images drawn at random; left out: all", low=1
+        None, "an epoch is this many images drawn at random; left out: all", low=1, high=_MOST
     )
     d_steps: int = _option(1, "updates of D for each update of G", low=1, high=100)
     reuse_fakes: bool = _option(True, "G learns from the fakes that D has just seen")
@@ -245,7 +248,10 @@ class RecordConfig:
         None, "epochs from quick score to quick score; left out: none", low=1e-3, high=1e7
     )
     patience: int | None = _option(
-        None, "scores in a row without a new best that end the training; left out: none do", low=1
+        None,
+        "scores in a row without a new best that end the training; left out: none do",
+        low=1,
+        high=_MOST,
     )
     checkpoint_every_seconds: float = _option(
         10.0, "a crash loses at most this much; 0: save after every step", low=0, high=86400
@@ -450,17 +456,21 @@ def _typed(value: Any, hint: Any, where: str) -> Any:
             if isinstance(value, list | tuple) and all(
                 type(item) in (int, float) for item in value
             ):
-                return tuple(float(item) for item in value)
+                return tuple(map(_as_float, value))
         elif option is float and isinstance(value, int) and not isinstance(value, bool):
-            try:
-                return float(value)
-            except OverflowError:
-                return math.inf  # out of every range, as it should be
+            return _as_float(value)
         elif type(value) is option:
             if isinstance(value, str):
                 _check_text(value, where)
             return value
     raise ConfigError(f"{where} must be {_type_name(options)}, not {_shown(value)}")
+
+
+def _as_float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf  # out of every range, as it should be
 
 
 def _check_text(text: str, where: str) -> None:

@@ -105,7 +105,7 @@ class Result:
     Attributes:
         run: its run.
         exit_code: 0, or what the command would exit with for this run alone.
-        message: what went wrong; empty when nothing did.
+        message: what went wrong, or what a signal left of it; empty when nothing did.
         outcome: the session's figures as plain data; None if there was none.
     """
 
@@ -113,6 +113,13 @@ class Result:
     exit_code: int
     message: str = ""
     outcome: dict[str, Any] | None = None
+
+    @property
+    def status(self) -> str:
+        """Where the run stands now; what a signal ended or kept from its turn has not failed."""
+        if self.outcome is not None:
+            return str(self.outcome["status"])
+        return self.message if self.exit_code > 128 else runs.Status.FAILED
 
 
 # Called with a run's name, the kind of event, and what there is to say of it: a run "ended" with

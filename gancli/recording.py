@@ -160,13 +160,16 @@ class Recorder:
         self.observer.stepped(step)
 
     def frame(self, state: TrainState) -> None:
-        """Draw the frame of this epoch."""
+        """Draw the frame of this epoch, but not where the last one's will have the same name."""
+        epoch, end = self.plan.epoch(state.step), self.plan.epoch(self.plan.total_steps)
+        path = frame_path(self.run.frames, epoch)
+        if epoch < end and path == frame_path(self.run.frames, end):
+            return
         record = self.config.record
         assert isinstance(record.frame_columns, int)
         seeds = range(record.frame_rows * record.frame_columns)
         trained = self._trained(state)
         samples = trained.sample(seeds)
-        epoch = self.plan.epoch(state.step)
         metadata = {
             "run": self.run.name,
             "recipe": self.config.recipe,
@@ -176,7 +179,7 @@ class Recorder:
             "version": gancli.__version__,
         }
         sheet = draw_sheet(samples, self.config.data.source, record.frame_columns)
-        save_png(sheet, frame_path(self.run.frames, epoch), metadata)
+        save_png(sheet, path, metadata)
         self.observer.framed(samples, epoch)
 
     def _trained(self, state: TrainState) -> Trained:

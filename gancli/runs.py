@@ -28,7 +28,8 @@ from gancli.errors import (
 )
 
 DEFAULT_RUNS_DIR = Path("checkpoints")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_LONGEST_NAME = 100
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_LONGEST_NAME - 1}}}")
 _DIGIT = re.compile(r"\bdigit-[0-9]\b")
 _HOLDER_PATIENCE_SECONDS = 2.0
 _STATUS_TYPES = {
@@ -386,18 +387,23 @@ def default_name(wanted: RunConfig, *, preview: bool = False) -> str:
     named_by_data = wanted.recipe in (recipes.POINTS, recipes.STACKED)
     if data.source != usual.data.source or named_by_data:
         parts.append(Path(data.source).name.split(".")[0])
+    marks = []
     if data.digit is not None:
-        parts.append(f"digit-{data.digit}")
+        marks.append(f"digit-{data.digit}")
     elif not parts:
-        parts.append("all-digits")
+        marks.append("all-digits")
     many = (recipes.MANY_CLASSES, recipes.MANY_CLASSES_GPU)
     if wanted.recipe in many and data.conditional is False:
-        parts.append("unconditional")
+        marks.append("unconditional")
     if preview:
-        parts.append("preview")
+        marks.append("preview")
     if wanted.training.seed != usual.training.seed:
-        parts.append(f"seed-{wanted.training.seed}")
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts)).strip("-._") or "run"
+        marks.append(f"seed-{wanted.training.seed}")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts + marks)).strip("-._") or "run"
+    if len(name) > _LONGEST_NAME:  # what tells a run from its like stays whole
+        ending = "".join(f"-{mark}" for mark in marks)
+        name = name[: _LONGEST_NAME - len(ending)] + ending
+    return name
 
 
 def new_run(runs_dir: Path, name: str) -> RunDirectory:
@@ -408,8 +414,8 @@ def new_run(runs_dir: Path, name: str) -> RunDirectory:
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"--name '{name}': use up to 100 letters, digits, dots, dashes and underscores, "
-            "a letter or digit first"
+            f"--name '{name}': use up to {_LONGEST_NAME} letters, digits, dots, dashes and "
+            "underscores, a letter or digit first"
         )
     return RunDirectory(runs_dir / name)
 

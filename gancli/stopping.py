@@ -47,6 +47,16 @@ class StopRequest:
             os.write(2, _MESSAGE)  # straight to the file: a handler may interrupt a print
 
 
+def _heard() -> list[int]:
+    """Return the signals that end work: not SIGHUP where ``nohup`` has it ignored."""
+    hangup = getattr(signal, "SIGHUP", None)
+    return [
+        number
+        for number in SIGNALS
+        if number != hangup or signal.getsignal(number) is not signal.SIG_IGN
+    ]
+
+
 def stop_silently(silent: bool = True) -> None:
     """Say nothing of signals in this process from here on: somebody else does, or nobody may."""
     global _silent  # noqa: PLW0603 - signals are the process's own
@@ -60,14 +70,15 @@ def gentle_stop(pass_on: Callable[[int], object] = lambda _: None) -> Iterator[S
     ``pass_on`` is called with the number of every signal, in the handler.
 
     The handlers are set even where a shell started the process with SIGINT ignored, as it does
-    for background jobs of a script. A signal that came before and was lost counts as the first.
+    for background jobs of a script; SIGHUP stays ignored for ``nohup``. A signal that came before
+    and was lost counts as the first.
     """
     request = StopRequest(pass_on)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
     request.signal_number = _asked_to_leave
-    before = {number: signal.signal(number, request.handle) for number in SIGNALS}
+    before = {number: signal.signal(number, request.handle) for number in _heard()}
     try:
         yield request
     finally:
@@ -86,7 +97,8 @@ def asked_to_leave() -> int | None:
 def leave_on_signals() -> None:
     """End on the usual signals by an exception, so that temporary files go on the way out.
 
-    SIGINT is set too, for a shell starts the background jobs of a script with it ignored.
+    SIGINT is set too, for a shell starts the background jobs of a script with it ignored; SIGHUP
+    stays ignored for ``nohup``.
     """
     global _asked_to_leave  # noqa: PLW0603 - signals are the process's own
     _asked_to_leave = None
@@ -96,7 +108,7 @@ def leave_on_signals() -> None:
         _asked_to_leave = signal_number
         raise Interrupted(signal_number)
 
-    for number in SIGNALS:
+    for number in _heard():
         signal.signal(number, leave)
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import TinyConfig
 
-from gancli import config, recipes
+from gancli import config, preparing, recipes
 from gancli.config import RunConfig, Table
 from gancli.errors import ConfigError
 
@@ -100,7 +100,7 @@ def tables(draw: st.DrawFn) -> Table:
     if data["digit"] is not None:
         data["conditional"] = draw(st.sampled_from([False, "auto"]))
     if training["images_per_epoch"] is not None:
-        training["images_per_epoch"] += training["batch_size"]
+        training["images_per_epoch"] = max(training["images_per_epoch"], training["batch_size"])
     unrolled = training["unrolled_steps"] > 0 and draw(st.booleans())
     if not unrolled:
         training["unrolled_steps"] = 0
@@ -134,6 +134,12 @@ def test_a_config_goes_through_toml_unchanged(table: Table) -> None:
 def test_a_built_in_recipe_goes_through_toml_unchanged(name: str) -> None:
     wanted = recipes.build(recipes.read(name), {}, name)
     assert config.from_table(config.parse_toml(wanted.to_toml(), name)) == wanted
+
+
+def test_the_config_of_a_run_on_a_million_classes_can_be_read(tiny_config: TinyConfig) -> None:
+    settled = preparing.resolve(tiny_config(), classes=1_000_000)
+    assert config.from_table(config.parse_toml(settled.to_toml(), "config.toml")) == settled
+    assert tiny_config({"data.digit": 999_999}).data.digit == 999_999
 
 
 def test_a_config_cannot_be_changed(tiny_config: TinyConfig) -> None:
@@ -183,6 +189,9 @@ def test_every_number_is_taken_up_to_the_ends_of_its_range_and_not_past(key: str
         ("training.batch_size", 0, "= 0 is out of range: it must be at least 1 and at most 1e+06"),
         ("training.seed", 2**64, "= 18446744073709551616 is out of range: it must be at least 0"),
         ("training.seed", -1, "= -1 is out of range"),
+        ("loss.real_labels", [10**400, 1], "= inf is out of range: it must be at least 0"),
+        ("loss.real_labels", [-(10**400), 1], "= inf is out of range: it must be at least 0"),
+        pytest.param("data.holdout", 16**4000, "= a number of thousands of digits is", id="hex"),
         ("training.batch_size", True, "must be a whole number, not True"),
         ("training.batch_size", 1.5, "must be a whole number, not 1.5"),
         ("training.batch_size", "64", "must be a whole number, not '64'"),

@@ -9,6 +9,7 @@ from tiny import TinyConfig, TrainRun
 
 from gancli import jobs
 from gancli.placement import Placement
+from gancli.runs import RunDirectory
 
 
 def test_a_run_goes_on_with_the_threads_that_it_began_with(
@@ -21,3 +22,11 @@ def test_a_run_goes_on_with_the_threads_that_it_began_with(
     assert jobs._threads_of(afresh) == "auto"
     run.config_path.write_text("damaged")  # to be told when its turn comes
     assert jobs._threads_of(job) == "auto"
+
+
+def test_what_a_signal_ended_has_not_failed() -> None:
+    run = RunDirectory(Path("a"))
+    assert jobs.Result(run, 130, "not begun").status == "not begun"
+    assert jobs.Result(run, 143, "interrupted").status == "interrupted"
+    assert jobs.Result(run, 7, "no room").status == "failed"
+    assert jobs.Result(run, 130, outcome={"status": "paused"}).status == "paused"

@@ -210,6 +210,8 @@ def test_a_damaged_config_is_named(run: RunDirectory, content: str) -> None:
         ),
         ({"data": "some/my pictures.idx.gz"}, "my-pictures"),
         ({"data": "pictures", "digit": 3}, "pictures-digit-3"),
+        ({"data": "d" * 101}, "d" * 100),
+        ({"data": "d" * 101, "digit": 3, "seed": 5}, f"{'d' * 85}-digit-3-seed-5"),
     ],
 )
 def test_the_default_name_leaves_out_what_is_default(request_: dict[str, Any], name: str) -> None:

@@ -18,7 +18,7 @@ from gancli.stopping import (
 
 @pytest.fixture(autouse=True)
 def _own_handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
     stop_silently(False)
     yield
     leave_on_signals()  # forgets what came
@@ -81,3 +81,14 @@ def test_a_quiet_process_says_nothing_of_signals(
         os.kill(os.getpid(), signal.SIGTERM)
     assert stop.signal_number == signal.SIGTERM
     assert ("stopping after this step" in capfd.readouterr().err) is not silent
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Unix signals")
+def test_a_hangup_that_nohup_has_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    leave_on_signals()
+    with gentle_stop() as stop:
+        os.kill(os.getpid(), signal.SIGHUP)
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert (stop.signal_number, asked_to_leave()) == (None, None)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN

@@ -282,5 +282,4 @@ class _Board:
             done = content["step"] / self.totals[name]
             self.lines[name] = (f"{done:.0%}", figures_line(content))
         elif kind == "ended":
-            status = content.outcome["status"] if content.outcome else "failed"
-            self.lines[name] = (status, content.message or self.lines[name][1])
+            self.lines[name] = (content.status, content.message or self.lines[name][1])

@@ -80,7 +80,11 @@ def train(
         ),
     ] = "1",
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the config, do nothing.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check everything and print the config; fetches data if need be, writes no run.",
+        ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Start a run that exists afresh.")] = False,
     on_failure: Annotated[
@@ -102,11 +106,12 @@ def train(
     if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
         raise ConfigError(f"--max-seconds {max_seconds} is out of range: it must be above 0")
     api.check_on_failure(on_failure)
+    resumed = None
     if resume is not None:
-        kept = runs.find_run(resume, runs_dir)
+        resumed = runs.find_run(resume, runs_dir)
         if recipe is not None or name is not None:
             raise ConfigError("--resume takes recipe and name from the run; leave them out")
-        recipe, name, runs_dir = str(kept.config_path), kept.name, kept.path.parent
+        recipe = str(resumed.config_path)
     changes: dict[str, Any] = dict(map(parse_assignment, settings or []))
     options = {
         "training.epochs": epochs,
@@ -134,13 +139,18 @@ def train(
         )
         for one_digit, one_seed in itertools.product(digits, seeds)
     ]
+    if len(configs) > 1 and resume is not None:
+        raise ConfigError(
+            "--resume goes on with one run, and several are asked for; leave --digit and --seed out"
+        )
     if len(configs) > 1 and name is not None:
         raise ConfigError("--name names one run, and several are asked for; leave it out")
     planned = [
         Job(
             config,
             Placement(
-                runs.new_run(
+                resumed
+                or runs.new_run(
                     runs_dir, runs.default_name(config, preview=preview) if name is None else name
                 ),
                 device,
@@ -174,7 +184,7 @@ def _several(text: str, option: str) -> list[int]:
 def _threads(text: str) -> int | str:
     if text in ("auto", "adaptive"):
         return text
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 40:
         raise ConfigError(f"--threads '{text}': write auto, adaptive or a whole number")
     return int(text)
 
@@ -182,7 +192,7 @@ def _threads(text: str) -> int | str:
 def _processes(text: str) -> int:
     if text == "auto":
         return len(usable_cores())
-    if not text.isdecimal() or not 1 <= int(text[:5]) <= 1024:
+    if not text.isdecimal() or len(text) > 4 or not 1 <= int(text) <= 1024:
         raise ConfigError(f"--jobs {text}: write auto or a whole number from 1 to 1024")
     return int(text)
 
@@ -200,7 +210,7 @@ def _print_plans(planned: list[Job], output: Output) -> None:
         job.is_finished()  # refuses another run of that name
         output.say(
             f"{job.run.name}: {len(splits.train):,} images, {plan.steps_per_epoch:,} steps an "
-            f"epoch, {plan.total_steps:,} steps in all; nothing was written"
+            f"epoch, {plan.total_steps:,} steps in all; no run was written"
         )
         configs.append(config)
         found.append({"config": config.to_table(), "total_steps": plan.total_steps})
@@ -305,19 +315,24 @@ def _report_many(planned: list[Job], results: dict[str, Result], output: Output)
         name = job.run.name
         result = results.get(name)
         if result is None:
-            output.say(f"{name}: not begun")
             code = max(known.exit_code for known in results.values())
-            listed.append(
-                {"run": name, "status": "not begun", "exit_code": code, "message": "not begun"}
-            )
-            continue
-        if result.message:
-            output.fail(f"{name}: {result.message}")
-        outcome = result.outcome or {"run": name, "status": "failed"}
+            result = Result(job.run, code, "not begun")
         if result.outcome is not None:
-            output.say(f"{name}: {outcome['status']} at step {outcome['step']}")
+            output.say(f"{name}: {result.status} at step {result.outcome['step']}")
             output.say(f"{name}: doctor: {_health_of(job)}")
-        listed.append({**outcome, "exit_code": result.exit_code, "message": result.message})
+        elif result.exit_code > 128:
+            output.say(f"{name}: {result.status}")
+        else:
+            output.fail(f"{name}: {result.message}")
+        listed.append(
+            {
+                "run": name,
+                "status": result.status,
+                **(result.outcome or {}),
+                "exit_code": result.exit_code,
+                "message": result.message,
+            }
+        )
         if not result.exit_code and not output.as_json:
             output.stdout(str(job.run.path))
     codes = [entry["exit_code"] for entry in listed if entry["exit_code"]]

@@ -46,6 +46,10 @@ class ImageSet:
             self.images[indices], self.labels if self.labels is None else self.labels[indices]
         )
 
+    def has_class(self, label: int) -> bool:
+        """Tell whether there are images that are known to be of one class."""
+        return self.labels is not None and bool((self.labels == label).any())
+
     def of_class(self, label: int) -> ImageSet:
         """Return the images of one class.
 
@@ -54,11 +58,10 @@ class ImageSet:
         """
         if self.labels is None:
             raise DataError(f"class {label} was asked for, but this data set has no labels")
-        chosen = self.labels == label
-        if not bool(chosen.any()):
+        if not self.has_class(label):
             present = ", ".join(str(int(known)) for known in torch.unique(self.labels))
             raise DataError(f"no image has the label {label}; the labels are {present}")
-        return ImageSet(self.images[chosen], self.labels[chosen])
+        return self.at(self.labels == label)
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over shape, pixels and labels: equal data, equal fingerprint."""
@@ -91,13 +94,21 @@ class DataSplits:
         return self.holdout if self.test is None else self.test
 
     def of_class(self, label: int) -> DataSplits:
-        """Return the splits with the images of one class alone."""
-        return DataSplits(
-            self.train.of_class(label),
-            self.holdout and self.holdout.of_class(label),
-            self.test and self.test.of_class(label),
-            self.classes,
-        )
+        """Return the splits with the images of one class alone; a test split without any goes.
+
+        Raises:
+            DataError: there are no labels, or nothing of this class to learn from or withheld.
+        """
+        train, holdout, test = self.train.of_class(label), self.holdout, self.test
+        if holdout is not None:
+            if not holdout.has_class(label):
+                raise DataError(
+                    f"data.holdout = {len(holdout)} withholds no image of class {label}; "
+                    "withhold more"
+                )
+            holdout = holdout.of_class(label)
+        test = test.of_class(label) if test is not None and test.has_class(label) else None
+        return DataSplits(train, holdout, test, self.classes)
 
 
 def load(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 
 from gancli.errors import DataError
 
@@ -21,12 +21,15 @@ def read_folder(
 
     Returns:
         Images uint8 [n, channels, image_size, image_size]; labels int64 [n], or None when the
-        pictures lie in the folder itself; the names of the classes in label order.
+        pictures lie in the folder itself; the names of the classes in label order, which is that
+        of the names, by number where all are numbers.
 
     Raises:
         DataError: no pictures, or one that cannot be read (it is named).
     """
     classes = [entry for entry in list_folder(folder) if entry.is_dir() and _pictures(entry)]
+    if all(entry.name.isdecimal() for entry in classes):
+        classes.sort(key=lambda entry: int(entry.name))
     paths = _pictures(folder)
     if paths and classes:
         raise DataError(
@@ -74,6 +77,8 @@ def _read_picture(path: Path, image_size: int, channels: int) -> npt.NDArray[np.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as file:
                 file.load()
+                _check_range(file)
+                ImageOps.exif_transpose(file, in_place=True)
                 picture: Image.Image = file
                 if picture.mode.startswith("I"):  # 16 bits a pixel: Pillow would clip, not scale
                     deep = np.asarray(picture, dtype=np.float64)
@@ -91,3 +96,9 @@ def _read_picture(path: Path, image_size: int, channels: int) -> npt.NDArray[np.
         raise DataError(f"cannot read the picture {path}: {error}") from error
     pixels = np.asarray(converted, dtype=np.uint8).reshape(image_size, image_size, channels)
     return pixels.transpose(2, 0, 1)
+
+
+def _check_range(file: Image.Image) -> None:
+    """Refuse fractions, and 32 bits that no format promises to be 16."""
+    if file.mode == "F" or (file.mode == "I" and file.format not in ("PNG", "PPM")):
+        raise ValueError("nothing says which of its numbers is white; save it with 8 or 16 bits")

@@ -370,10 +370,10 @@ def real_images(
     Raises:
         DataError: nothing was held out, or the class is unknown.
     """
+    if digit is not None:
+        splits = splits.of_class(digit)
     reference: Literal["test", "holdout"] = "holdout" if splits.test is None else "test"
     real, train = splits.unseen, splits.train
-    if real is not None and digit is not None:
-        train, real = train.of_class(digit), real.of_class(digit)
     if real is None or min(len(real), len(train)) < 2:
         raise DataError(
             "scores need two or more real images that were not trained on, and there are fewer; "

@@ -14,6 +14,8 @@ from gancli.training.state import derived_seed
 
 # Of a run of many epochs that decides itself when to draw one.
 _ABOUT_FRAMES = 60
+# A frame's name tells thousandths of an epoch apart, and no less.
+_FRAMES_AN_EPOCH = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Plan:
             per_step,
             per_epoch,
             total,
-            steps(record.frame_every),
+            max(steps(record.frame_every), -(-per_epoch // _FRAMES_AN_EPOCH)),
             steps(record.log_every),
             max(1, round(total / 20)) if keep == "auto" else steps(keep),
             None if record.score_every is None else steps(record.score_every),

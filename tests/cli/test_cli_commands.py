@@ -25,6 +25,7 @@ from commands import (
     refused,
     states,
     status_of,
+    write_idx,
 )
 from PIL import Image
 
@@ -242,6 +243,21 @@ class TestTrain:
         after = files_below(RUN)
         assert {p: k for p, (k, _) in after.items()} == {p: k for p, (k, _) in before.items()}
 
+    def test_a_run_goes_on_whatever_its_folder_is_called(self, lab: Lab) -> None:
+        run = made(*lab.tiny, "--max-seconds", 0.0001).made
+        renamed = run.rename(run.with_name("digit 7 (copy)"))
+        assert made("train", "--resume", renamed.name).made == renamed
+        assert status_of(renamed)["status"] == "finished"
+        assert states(renamed)[-1].read_bytes() == states(lab.finished)[-1].read_bytes()
+
+    def test_resume_is_of_one_run(self, lab: Lab) -> None:
+        run = lab.copy(lab.finished, Path("checkpoints"))
+        before = files_below(run)
+        sentence = refused(2, "train", "--resume", "a", "--seed", "0,1")
+        assert "--resume goes on with one run" in sentence
+        assert "--name" not in sentence
+        assert files_below(run) == before
+
     def test_force_starts_afresh_and_leaves_other_files(self, lab: Lab) -> None:
         run = lab.copy(lab.finished, Path("checkpoints"))
         (run / "notes.txt").write_text("mine")
@@ -260,6 +276,13 @@ class TestTrain:
         Path("dry.toml").write_text(done.stdout)
         made("train", "--recipe", "dry.toml", "--name", "a", "--device", "cpu")
         assert outcome(RUN) == lab.reference(60)
+
+    def test_frames_closer_than_their_names_are_not_drawn(self, lab: Lab) -> None:
+        data = write_idx(Path("many.idx"), (2500, 8, 8), bytes(2500 * 64))
+        words = ["--set", "training.batch_size=2", "--frame-every", 0.001, "--steps", 13]
+        run = made(*lab.tiny, "--data", data, *words).made
+        steps = [int(Image.open(path).text["step"]) for path in run.glob("frames/*")]
+        assert sorted(steps) == [0, 2, 4, 6, 8, 10, 13]
 
     def test_a_frame_every_epoch_and_the_first_before_any(self, lab: Lab) -> None:
         made(*lab.tiny, "--frame-every", 1, "--epochs", 5)

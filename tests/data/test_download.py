@@ -658,6 +658,18 @@ def test_quiet_is_quiet_and_json_is_json(mirror: Mirror, listed: Callable[..., N
     assert planned.json["config"]["data"]["classes"] == 10
 
 
+def test_a_dry_run_fetches_data_and_writes_no_run(
+    mirror: Mirror, listed: Callable[..., None], cache: Path
+) -> None:
+    listed(mirror)
+    done = made("train", "--data", "kmnist", "--dry-run", *QUICK)
+    assert "downloading" in done.stderr
+    assert "no run was written" in done.stderr
+    assert "nothing" not in done.stderr
+    assert any(cache.rglob("*"))
+    assert not Path("checkpoints").exists()
+
+
 def test_a_slow_download_says_how_far_it_is(
     mirror: Mirror, listed: Callable[..., None], monkeypatch, capsys
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import ExifTags, Image
 
 from gancli import data
 from gancli.data.folder import read_folder
@@ -82,6 +82,32 @@ def test_sixteen_bits_are_scaled_not_cut(value: int, grey: int) -> None:
     assert (only() == grey).all()
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_sixteen_bits_of_every_kind_of_file_are_scaled(suffix: str) -> None:
+    picture(f"a.{suffix}", square(257 * 100, np.uint16))
+    assert (only() == 100).all()
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(0.5, np.float32), (200, np.int32)])
+def test_numbers_of_unknown_range_are_refused(value: int, dtype: type) -> None:
+    picture("a.tif", square(value, dtype))
+    sentence = refusal()
+    assert sentence.startswith("cannot read the picture pictures/a.tif: nothing says which of its")
+    assert sentence.endswith("save it with 8 or 16 bits")
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_a_picture_that_a_camera_turned_stands_upright(suffix: str) -> None:
+    notes = Image.Exif()
+    notes[ExifTags.Base.Orientation] = 6  # its right side lies at the top
+    PICTURES.mkdir()
+    sideways = Image.fromarray(np.repeat(np.uint8([[0] * 8, [255] * 8]), 8, axis=0))
+    sideways.resize((16, 16)).save(PICTURES / f"a.{suffix}", exif=notes)
+    left, right = only(size=16)[0, :, 2].mean(), only(size=16)[0, :, -3].mean()
+    assert left > 250
+    assert right < 5
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_what_is_clear_is_black(mode: str) -> None:
     pixels = np.zeros((2, 2, 4), np.uint8)
@@ -115,6 +141,16 @@ def test_subfolders_are_classes_in_order_of_name() -> None:
     assert (labels.tolist(), classes) == ([0, 1, 1], ["a", "b"])
     splits = data.load(str(PICTURES), image_size=2)
     assert (splits.classes, len(splits.train), splits.test) == (2, 3, None)
+
+
+def test_subfolders_that_are_numbers_are_classes_in_order_of_number() -> None:
+    for number in range(12):
+        picture(f"{number}/1.png", square(number))
+    images, _, classes = read_folder(PICTURES, 2, 1)
+    assert classes == [str(number) for number in range(12)]
+    assert images[:, 0, 0, 0].tolist() == list(range(12))
+    picture("b/1.png", square(99))
+    assert read_folder(PICTURES, 2, 1)[2][:4] == ["0", "1", "10", "11"]
 
 
 def test_a_folder_of_pictures_alone_has_no_labels() -> None:

@@ -17,6 +17,7 @@ from gancli import data
 from gancli.config import DataConfig
 from gancli.data import DataSplits, ImageSet, labels_file_name
 from gancli.errors import ConfigError, DataError
+from gancli.metrics.scores import real_images
 
 # Of the digits 0 to 9.
 IN_TRAIN = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
@@ -83,6 +84,28 @@ def test_a_class_that_is_not_there_is_refused() -> None:
         ImageSet(images, torch.tensor([0, 2])).of_class(3)
     with pytest.raises(DataError, match="has no labels"):
         ImageSet(images, None).of_class(3)
+
+
+@pytest.mark.parametrize("labels", [None, [0, 1, 1]])
+def test_a_test_split_without_the_class_is_none(labels: list[int] | None) -> None:
+    images = torch.zeros(3, 1, 2, 2, dtype=torch.uint8)
+    train = ImageSet(images, torch.tensor([0, 1, 2]))
+    test = ImageSet(images, None if labels is None else torch.tensor(labels))
+    splits = DataSplits(train, None, test, 3)
+    assert splits.of_class(2).test is None
+    assert splits.of_class(2).train.labels.tolist() == [2]
+    with pytest.raises(DataError, match="scores need two or more real images"):
+        real_images(splits, 2)
+
+
+def test_a_holdout_without_the_class_is_named() -> None:
+    with pytest.raises(DataError) as caught:
+        data.load_for(DataConfig(digit=7, holdout=3))
+    assert str(caught.value) == "data.holdout = 3 withholds no image of class 7; withhold more"
+    held = data.load_for(DataConfig(digit=8, holdout=3))
+    assert held.holdout is not None
+    assert held.test is not None
+    assert (len(held.holdout), len(held.test)) == (1, IN_TEST[8])
 
 
 @pytest.mark.parametrize("change", ["pixel", "label", "order", "shape", "labels"])

@@ -52,6 +52,10 @@ OPTIONS = [
     ("--name ''", "--name", "letters"),
     ("--jobs 0", "--jobs", "1 to 1024"),
     ("--threads none", "--threads", "auto"),
+    ("--jobs 00001" + 5000 * "0", "--jobs", "1 to 1024"),
+    ("--threads " + 5000 * "9", "--threads", "auto"),
+    ("--set loss.real_labels=[" + 400 * "9" + ",1]", "loss.real_labels", "at most 2"),
+    ("--set data.holdout=0x" + 4000 * "f", "data.holdout", "at most 1e+09"),
     ("--threads 0", "threads", "at least 1"),
     ("--max-seconds nan", "--max-seconds", "above 0"),
     ("--max-seconds 0", "--max-seconds", "above 0"),
@@ -71,7 +75,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "culprit", "fix"), OPTIONS, ids=[words for words, *_ in OPTIONS])
+@pytest.mark.parametrize(("words", "culprit", "fix"), OPTIONS, ids=[w[:60] for w, *_ in OPTIONS])
 def test_a_wrong_option_is_named_with_its_fix(lab: Lab, words: str, culprit: str, fix: str) -> None:
     import shlex
 

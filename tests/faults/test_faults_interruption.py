@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,14 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="Unix signals")
 KILLS = int(os.environ.get("GANCLI_KILLS", "6"))
 ENDLESS = ["--steps", "1000000"]
 RUN = Path("checkpoints/a")
+
+
+@pytest.fixture(autouse=True)
+def _hangups_are_heard() -> Iterator[None]:
+    """Even where the tests run under `nohup`."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 def trains(run: Path, step: int = 0) -> bool:
@@ -138,6 +147,17 @@ def test_a_background_job_of_a_script_hears_ctrl_c(lab: Lab, tmp_path: Path) -> 
     done = shell(script, tmp_path)
     assert done.stdout.splitlines() == [str(RUN), "code 130"]
     assert "stopping after this step" in done.stderr
+    assert status_of(RUN)["status"] == "interrupted"
+
+
+def test_a_training_under_nohup_outlives_its_terminal(lab: Lab, tmp_path: Path) -> None:
+    command = " ".join(f"'{word}'" for word in [*lab.tiny, *ENDLESS])
+    script = f"""
+        nohup gancli {command} >/dev/null & job=$!
+        while ! ls {RUN}/state-*.sha256 >/dev/null 2>&1; do sleep 0.05; done
+        kill -HUP $job; sleep 0.3; kill -TERM $job; wait $job; echo "code $?"
+    """
+    assert shell(script, tmp_path).stdout == "code 143\n"
     assert status_of(RUN)["status"] == "interrupted"
 
 
@@ -259,7 +279,7 @@ def test_jobs_equal_single_runs_and_a_failure_stays_alone(lab: Lab, tmp_path: Pa
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_jobs_saves_every_run(lab: Lab, tmp_path: Path, number: int) -> None:
     names = [Path(f"checkpoints/tiny-three-digit-{digit}") for digit in range(3)]
-    with started(*jobs(lab), *ENDLESS, cwd=tmp_path) as running:
+    with started(*jobs(lab), *ENDLESS, "--json", cwd=tmp_path) as running:
         wait_until(lambda: all(map(trains, names[:2])), running)
         workers = _children(running.pid)
         running.send_signal(number)
@@ -269,7 +289,10 @@ def test_a_signal_to_jobs_saves_every_run(lab: Lab, tmp_path: Path, number: int)
     wait_until(lambda: not any(map(_alive, workers)))
     assert [status_of(run)["status"] for run in names[:2]] == ["interrupted"] * 2
     assert not names[2].exists()
-    assert "tiny-three-digit-2: not begun" in done.stderr
+    assert "\ntiny-three-digit-2: not begun\n" in done.stderr
+    assert "error:" not in done.stderr
+    told = [(entry["status"], entry["exit_code"]) for entry in done.json["runs"]]
+    assert told == [(word, 128 + number) for word in ("interrupted", "interrupted", "not begun")]
 
 
 @pytest.mark.parametrize(("number", "seconds"), [(signal.SIGINT, 0.1), (signal.SIGTERM, 0.7)])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from tiny import TinyConfig
 
 from gancli.errors import ConfigError
+from gancli.pictures.frames import frame_path
 from gancli.training.plan import Plan
 
 
@@ -61,6 +64,25 @@ def test_frames_of_their_own_accord_are_an_epoch_apart_or_about_sixty(
     made = plan(tiny_config, images, **changes)
     assert (made.frame_steps, made.log_steps) == (each, each)
     assert each % made.steps_per_epoch == 0
+
+
+@given(st.integers(8, 1_000_000), st.floats(1e-3, 2.0), st.integers(0, 10_000))
+def test_no_two_frames_have_one_name(
+    tiny_config: TinyConfig, images: int, frame_every: float, start: int
+) -> None:
+    made = plan(tiny_config, images, record__frame_every=frame_every)
+    epochs = [made.epoch((start + number) * made.frame_steps) for number in range(50)]
+    assert len({frame_path(Path(), epoch) for epoch in epochs}) == 50
+
+
+@pytest.mark.parametrize(
+    ("per_epoch", "frame_every", "steps"),
+    [(1253, 0.001, 2), (468, 1.0, 468), (468, 0.05, 23), (500, 0.05, 25), (2000, 0.001, 2)],
+)
+def test_frames_are_as_far_apart_as_asked_or_as_names_can_tell(
+    tiny_config: TinyConfig, per_epoch: int, frame_every: float, steps: int
+) -> None:
+    assert plan(tiny_config, 8 * per_epoch, record__frame_every=frame_every).frame_steps == steps
 
 
 def test_part_of_the_images_make_an_epoch_if_asked(tiny_config: TinyConfig) -> None:
