@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gancli import api, data, preparing, recipes, scoring
-from gancli.errors import ConfigError, DataError
+from gancli.errors import ConfigError
 from gancli.metrics import intervals, stacked
 from gancli.networks import build_discriminator, build_generator
 from gancli.pictures.grid import open_png
@@ -56,9 +56,9 @@ def test_colours_are_trained_sampled_filmed_and_judged(
     assert api.load("stacked-mnist").sample(range(5)).shape == (5, 3, 28, 28)
     (film,) = api.animate("stacked-mnist", out=[tmp_path / "film.gif"])
     assert film.frames == 3
-    with pytest.raises(DataError, match="take 26,000 or more") as caught:
+    with pytest.raises(ConfigError, match="take 26,000 or more") as caught:
         api.evaluate("stacked-mnist", samples=100)
-    assert caught.value.exit_code == 3
+    assert caught.value.exit_code == 2
     with pytest.raises(ConfigError, match="--judge: stacked-mnist is judged by"):
         api.evaluate("stacked-mnist", judge="mine.safetensors")
     with pytest.raises(ConfigError, match="--cas: the modes of stacked-mnist"):

@@ -120,11 +120,12 @@ def test_a_short_run_is_tried_for_a_hundredth_of_its_steps_and_less_where_all_is
 @pytest.mark.parametrize(
     ("milliseconds_an_image", "total_steps", "tried_images"),
     [
-        (0.1, 10_000, 64),  # the batch
-        (0.9, 10_000, 22),  # what 20 milliseconds suffice for
-        (5.0, 10_000, 16),  # a quarter of the batch
-        (5.0, 10, 8),  # what a run of 3 seconds can spare, but not fewer
-        (40.0, 10_000, 8),  # what a quarter of a second suffices for, but not fewer
+        (0.1, 10_000, 128),  # the batch
+        (0.9, 10_000, 44),  # what 40 milliseconds suffice for
+        (3.0, 10_000, 32),  # a quarter of the batch
+        (3.0, 10, 16),  # what a run of 4 seconds can spare, but not fewer
+        (9.0, 10_000, 27),  # what a quarter of a second suffices for
+        (40.0, 10_000, 16),  # what a quarter of a second suffices for, but not fewer
     ],
 )
 def test_what_is_tried_is_as_much_as_a_run_can_spare(
@@ -144,10 +145,10 @@ def test_what_is_tried_is_as_much_as_a_run_can_spare(
     monkeypatch.setattr(trial, "time", clock)
     monkeypatch.setattr(trial, "_step_of", step_of)
     torch.set_num_threads(1)
-    keys = {"training.steps": total_steps, "training.batch_size": 64}
+    keys = {"training.steps": total_steps, "training.batch_size": 128}
     config, splits, plan = prepare(tiny_config({"data.source": "mnist", **keys}))
     step, seconds = trial._sized_step(config, splits.train, plan, torch.device("cpu"))
-    assert sizes == [8, tried_images]
+    assert sizes == [16, tried_images]
     assert seconds == pytest.approx(tried_images * milliseconds_an_image / 1000)
     before = clock.now
     step()
