@@ -28,7 +28,7 @@ import windows
 from PIL import Image
 from second_judge import second_judge
 
-from gancli import api, data, doctor, files, sampling, scoring
+from gancli import api, checkpoints, data, doctor, files, sampling, scoring
 from gancli.config import RunConfig
 from gancli.data import DataSplits
 from gancli.metrics import score_stacked
@@ -148,6 +148,8 @@ def train_and_score(job: Job, folder: Path) -> None:
     }
     if job.part in ("race", "long"):
         found["history"] = scoring.history(run).as_dict()
+    if job.part == "long":
+        found["best"] = score_of_best(job, run, found["history"])
     if job.part != "race":
         found |= scores_of(job, trained, folder)
     side_by_side.keep(run.path, found)
@@ -186,6 +188,22 @@ def scores_of(job: Job, trained: sampling.Trained, folder: Path) -> dict[str, An
     if job.part == "all":
         found["judge"] |= figures(score_usefulness(draw, splits))
     return found
+
+
+def score_of_best(
+    job: Job, run: RunDirectory, history: dict[str, Any]
+) -> dict[str, tuple[float, float]]:
+    """Return the figures of the kept generator with the least distance, by ten draws.
+
+    Of some twenty that are scored by one draw each, the least is partly so by chance.
+    """
+    distance = next(
+        each for each in history["figures"] if each["name"] == default_recipe_page.DISTANCE
+    )
+    best = distance["values"].index(min(distance["values"]))
+    trained, splits = sampling.load(checkpoints.snapshots(run.path)[best]), data.load("mnist")
+    card = score(scoring.draw_of(trained, splits), splits, digit=job.digit)
+    return {figure.name: (figure.value, figure.real) for figure in card.figures}
 
 
 def few_images(digit: int | None, folder: Path) -> str:

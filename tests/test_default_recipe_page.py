@@ -130,6 +130,21 @@ def test_few_images_are_held_to_both_coverages(page: ModuleType) -> None:
     assert "1 of 1 digits reach it; by 500, 0 of 1" in told
 
 
+def test_the_end_of_a_long_run_is_held_to_its_best_by_ten_draws(page: ModuleType) -> None:
+    def found(best: float, last: float) -> dict[str, Any]:
+        course = {"name": page.DISTANCE, "values": [900.0, 20.0, 28.0], "real": 20.0}
+        history = {"steps": [0, 10, 20], "figures": [course]}
+        ten = {page.DISTANCE: (last, 21.0), "copying_z": (1.0, 0.0)}
+        best_of = {page.DISTANCE: (best, 21.0)}
+        times = {"seconds": 10.0, "steps": 20}
+        return {**times, "history": history, "judge": ten, "best": best_of}
+
+    told = page._long([(part_of("long"), found(25.0, 27.6)), (part_of("long"), found(30.0, 27.0))])
+    assert "| 7 | 20.0 | 28.0 | 1.40 | 25.0 | 27.6 (21.0) | 1.10 | 1.0 |" in told
+    assert "| 7 | 20.0 | 28.0 | 1.40 | 30.0 | 27.0 (21.0) | 0.90 | 1.0 |" in told
+    assert "At most 1.1 times the best was asked for: by ten draws 1 of 2 reach it." in told
+
+
 def part_of(name: str) -> object:
     import default_recipe
 

@@ -3,7 +3,7 @@
 A line is a layer's name, its numbers in order, and options as ``key=value``. A number may be
 ``channels``, ``size`` or a fraction of it such as ``size/4``, which stand for the image's. Shapes
 are inferred from line to line, so that a list which does not fit says which line, what it got and
-what it needed.
+what it needed. ``residual 3`` makes one block of the three lines after it.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ _FORGETS_ITS_OUTPUT = (
 )
 
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+_RESIDUAL = "residual"
 
 _Built = tuple[nn.Module, Shape]
 _Maker = Callable[[_Layer, Shape], _Built]
@@ -126,13 +127,31 @@ def build_layers(
     Raises:
         ConfigError: an unknown layer (the nearest is named), or a line that does not fit.
     """
+    return _build(lines, shape, image, where, 0)
+
+
+def _build(
+    lines: Sequence[str], shape: Shape, image: ImageShape, where: str, start: int
+) -> tuple[nn.Sequential, Shape]:
+    """Build lines that begin somewhere in a list: at 0, or after that of the block they make."""
     modules: list[nn.Module] = []
-    for index, line in enumerate(lines):
-        layer = _Layer(line, f"{where}.layers[{index}]", image)
+    while len(modules) < len(lines):
+        index = len(modules)
+        layer = _Layer(lines[index], f"{where}.layers[{start + index}]", image)
+        if layer.name == _RESIDUAL:
+            if start:
+                raise layer.error("lies within another; residual blocks do not nest")
+            inner = _spanned(layer, lines[index + 1 :])
+            block, made = _build(inner, shape, image, where, index + 1)
+            module: nn.Module = Residual(block, _way_around(layer, shape, made))
+            modules += [module, *(nn.Identity() for _ in inner)]
+            shape = made
+            continue
         if layer.name not in _MAKERS:
+            known = [*_MAKERS, _RESIDUAL]
             raise layer.error(
-                f"is no known layer{did_you_mean(layer.name, _MAKERS)} "
-                f"(known: {', '.join(sorted(_MAKERS))})"
+                f"is no known layer{did_you_mean(layer.name, known)} "
+                f"(known: {', '.join(sorted(known))})"
             )
         module, shape = _MAKERS[layer.name](layer, shape)
         layer.check_spent()
@@ -151,6 +170,64 @@ def build_layers(
             modules[-1] = LeakyReLUForConv(modules[-1].negative_slope, inplace=True)
         modules.append(module)
     return nn.Sequential(*modules), shape
+
+
+class Residual(nn.Module):
+    """Layers with a way around them: what goes in is added to what they make of it.
+
+    He et al., 2016. Where that has another size or other channels, the way around resamples, by
+    nearest neighbours or means, and mixes channels; both as residual GANs do (Gulrajani et al.,
+    2017).
+    """
+
+    def __init__(self, block: nn.Sequential, way_around: nn.Module) -> None:
+        super().__init__()
+        self.block, self.way_around = block, way_around
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Return [n, ...], the sum of both ways."""
+        added: Tensor = self.way_around(batch) + self.block(batch)
+        return added
+
+
+def _spanned(layer: _Layer, following: Sequence[str]) -> Sequence[str]:
+    """Return the lines that make up a residual block."""
+    (count,) = layer.counts("how many of the layers after it make up the block", 1)
+    layer.check_spent()
+    if count > len(following):
+        raise layer.error(f"spans {count:,} layers, and {len(following)} come after it")
+    return following[:count]
+
+
+def _way_around(layer: _Layer, before: Shape, after: Shape) -> nn.Module:
+    """Return what makes of a block's input something that its output can be added to."""
+    if before == after:
+        return nn.Identity()
+    if before[0] != after[0]:
+        _check_weights(layer, before[0] * after[0])
+    if len(before) == len(after) == 1:
+        return nn.Linear(before[0], after[0], bias=False)
+    factor = _factor(before, after) if len(before) == len(after) == 3 else None
+    if factor is None:
+        raise layer.error(
+            f"makes {_shown(after)} of {_shown(before)}; sizes of images may differ by a whole "
+            "factor"
+        )
+    steps: list[nn.Module] = []
+    if before[1] > after[1]:
+        steps.append(nn.AvgPool2d(factor))
+    if before[0] != after[0]:
+        steps.append(nn.Conv2d(before[0], after[0], 1, bias=False))
+    if before[1] < after[1]:
+        steps.append(nn.Upsample(scale_factor=factor))
+    return nn.Sequential(*steps)
+
+
+def _factor(one: Shape, other: Shape) -> int | None:
+    """Return by how much the larger of two images is higher and wider, if that is a number."""
+    small, large = sorted([one[1:], other[1:]])
+    factor = large[0] // small[0]
+    return factor if tuple(factor * length for length in small) == large else None
 
 
 def _is_inplace(module: nn.Module) -> TypeGuard[nn.LeakyReLU]:
@@ -189,12 +266,18 @@ def _conv(layer: _Layer, shape: Shape) -> _Built:
     filters, kernel = layer.counts("filters and kernel", 2)
     stride = layer.whole(layer.option("stride", "1"))
     padding = _padding(layer, kernel, stride)
+    groups = layer.whole(layer.option("groups", "1"))
+    if channels % groups or filters % groups:
+        raise layer.error(
+            f"makes {filters} channels of {channels}, which groups={groups} does not divide"
+        )
     if kernel > min(height, width) + 2 * padding:
         raise layer.error(f"gets {_shown(shape)}, smaller than its kernel of {kernel}")
-    _check_weights(layer, channels * filters * kernel * kernel)
-    out_height, out_width = ((n + 2 * padding - kernel) // stride + 1 for n in (height, width))
-    make = ConvToOne if ConvToOne.pays(channels, filters, kernel, stride, padding) else nn.Conv2d
-    return make(channels, filters, kernel, stride, padding), (filters, out_height, out_width)
+    _check_weights(layer, channels // groups * filters * kernel * kernel)
+    made = filters, *((n + 2 * padding - kernel) // stride + 1 for n in (height, width))
+    if groups == 1 and ConvToOne.pays(channels, filters, kernel, stride, padding):
+        return ConvToOne(channels, filters, kernel, stride, padding), made
+    return nn.Conv2d(channels, filters, kernel, stride, padding, groups=groups), made
 
 
 def _conv_transpose(layer: _Layer, shape: Shape) -> _Built:
@@ -265,6 +348,7 @@ class UpsampledConv2d(nn.Conv2d):
             and (before.mode, before.scale_factor) == ("nearest", 2)
             and isinstance(conv, nn.Conv2d)
             and (conv.kernel_size, conv.stride, conv.padding) == ((3, 3), (1, 1), (1, 1))
+            and conv.groups == 1
         )
 
     @classmethod

@@ -254,7 +254,7 @@ def _weighted(layer: Any, values: Tensor, weight: Tensor, bias: Tensor | None) -
     bias = None if bias is None else bias.to(values.dtype)
     if isinstance(layer, nn.Linear):
         return linear(values, weight, bias)
-    return conv2d(values, weight, bias, layer.stride, layer.padding)
+    return conv2d(values, weight, bias, layer.stride, layer.padding, groups=layer.groups)
 
 
 def _at_input(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> Tensor:
@@ -262,7 +262,7 @@ def _at_input(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> T
         return gradient @ weight
     if _strides_over_few_channels(layer, values):
         return _by_subpixels(layer, gradient, values, weight)
-    return _convolved_back(gradient, values, weight, layer.stride, _padding(layer), 0)
+    return _convolved_back(layer, gradient, values, weight, 0)
 
 
 # A CPU computes a transposed convolution to fewer channels than this at a fraction of its speed.
@@ -275,7 +275,8 @@ def _strides_over_few_channels(layer: nn.Conv2d, images: Tensor) -> bool:
     even = [
         length % stride == 0 for length in (kernel, *(n + 2 * padding for n in images.shape[2:]))
     ]
-    return layer.in_channels < _MANY_CHANNELS and stride > 1 and all(even)
+    whole = layer.groups == 1
+    return whole and layer.in_channels < _MANY_CHANNELS and stride > 1 and all(even)
 
 
 def _by_subpixels(layer: nn.Conv2d, gradient: Tensor, values: Tensor, weight: Tensor) -> Tensor:
@@ -295,26 +296,20 @@ def _by_subpixels(layer: nn.Conv2d, gradient: Tensor, values: Tensor, weight: Te
 
 
 def _convolved_back(
-    gradient: Tensor,
-    images: Tensor,
-    weight: Tensor,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    which: int,
+    layer: nn.Conv2d, gradient: Tensor, images: Tensor, weight: Tensor, which: int
 ) -> Tensor:
     """Return the gradient at what a convolution was given (0), or at its weight (1).
 
     Args:
-        gradient: at what the convolution returned.
+        layer: the convolution.
+        gradient: at what it returned.
         images: what it was given.
-        weight: of the convolution; for the gradient there, of its shape.
-        stride: down and to the right.
-        padding: the same.
+        weight: its own, in the precision of the step; for the gradient there, of its shape.
         which: of the two.
     """
     wanted = [which == 0, which == 1, False]
     back = _aten.convolution_backward
-    layout = list(stride), list(padding), [1, 1], False, [0, 0], 1
+    layout = list(layer.stride), list(_padding(layer)), [1, 1], False, [0, 0], layer.groups
     found: Tensor = back(gradient, images, weight, None, *layout, wanted)[which]
     return found
 
@@ -329,7 +324,7 @@ def _learn(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> None
     if isinstance(layer, nn.Linear):
         found = gradient.t() @ values
     else:
-        found = _convolved_back(gradient, values, weight, layer.stride, _padding(layer), 1)
+        found = _convolved_back(layer, gradient, values, weight, 1)
     # Fused optimisers go through memory in the order of the weight.
     layer.weight.grad = _as(found.to(layer.weight.dtype), layer.weight)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from gancli.networks.layers import (
     ConvToOne,
     DroppedLeakyReLU,
     ImageShape,
+    Residual,
     Shape,
     TransposedConv2d,
     UpsampledConv2d,
@@ -116,6 +118,11 @@ def test_pad_counts_pixels_on_each_side(kernel: int, pad: int, size: int) -> Non
         (["batch_norm eps=0.8", "channel_dropout 0.5"], (2, 8, 7), (2, 8, 7)),
         (["group_norm 3", "group_norm 1 eps=0.8"], (9,), (9,)),
         (["group_norm 8", "flatten", "group_norm 8"], (8, 8, 7), (448,)),
+        (["conv 6 3 groups=2"], (2, 8, 8), (6, 8, 8)),
+        (["residual 2", "conv 2 3", "relu"], (2, 8, 8), (2, 8, 8)),
+        (["residual 2", "upsample 3", "conv 5 3"], (2, 8, 5), (5, 24, 15)),
+        (["residual 1", "conv 3 4 stride=2", "residual 1", "max_pool 2"], (2, 8, 12), (3, 2, 3)),
+        (["flatten", "residual 2", "relu", "dense 7", "tanh"], (2, 8, 8), (7,)),
         ([], (9,), (9,)),
     ],
 )
@@ -414,6 +421,14 @@ def test_reshape_and_flatten_keep_the_order() -> None:
         (["conv 3 3 stride="], "has '' where a whole number is needed"),
         (["conv 3 3 strid=2"], "has an option 'strid' that 'conv' does not know"),
         (["tanh stride=2"], "has an option 'stride' that 'tanh' does not know"),
+        (["conv 3 3 groups=2"], "makes 3 channels of 2, which groups=2 does not divide"),
+        (["conv 4 3 groups=4"], "makes 4 channels of 2, which groups=4 does not divide"),
+        (["conv 4 3 groups=0"], "not a whole number of at least 1"),
+        (["residual 1"], "spans 1 layers, and 0 come after it"),
+        (["residual"], "needs how many of the layers after it make up the block, and has 0"),
+        (["residual 1", "residual 1"], "lies within another; residual blocks do not nest"),
+        (["residual 2", "relu", "convv 3 3"], "is no known layer; did you mean 'conv'?"),
+        (["residual 2", "conv 2 3", "dense 3"], "gets 2 x 8 x 8; put 'flatten' before it"),
         (["reshape 3 3"], "gets 2 x 8 x 8, which is 128 numbers, not 9"),
         (["flatten", "dense 99999999999"], "not a whole number of at least 1"),
         (["flatten", "dense 2000000000"], "would have 256,000,000,000 weights; gancli stops at"),
@@ -428,6 +443,66 @@ def test_a_line_that_does_not_fit_is_named(lines: list[str], words: str) -> None
     assert words in refusal(*lines)
 
 
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (["residual 3", "relu", "tanh"], "spans 3 layers, and 2 come after it"),
+        (["residual 1 groups=2", "relu"], "has an option 'groups' that 'residual' does not know"),
+        (["residual 1", "flatten"], "makes 128 of 2 x 8 x 8; sizes of images may differ by a"),
+        (["residual 1", "conv 2 2 pad=valid"], "makes 2 x 7 x 7 of 2 x 8 x 8; sizes"),
+        (["residual 1", "reshape 4 4 8"], "makes 4 x 4 x 8 of 2 x 8 x 8; sizes"),
+    ],
+)
+def test_a_block_that_its_input_does_not_fit_is_named(lines: list[str], words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        build("tanh", *lines)
+    assert str(caught.value).startswith(f"generator.layers[1] '{lines[0]}' {words}")
+
+
+@pytest.mark.parametrize(
+    ("inner", "resampled"),
+    [
+        (["conv 2 3", "leaky_relu 0.2", "conv 2 3"], lambda images: images),
+        (
+            ["upsample 2", "conv 2 3"],
+            lambda images: images.repeat_interleave(2, 2).repeat_interleave(2, 3),
+        ),
+        (
+            ["conv 2 4 stride=2"],
+            lambda images: images.unflatten(3, (4, 2)).unflatten(2, (4, 2)).mean((3, 5)),
+        ),
+    ],
+)
+def test_a_residual_block_adds_what_goes_in(
+    inner: list[str], resampled: Callable[[Tensor], Tensor]
+) -> None:
+    torch.manual_seed(4)
+    body, _ = build("tanh", f"residual {len(inner)}", *inner, "sigmoid")
+    assert isinstance(body[1], Residual)
+    images = torch.randn(3, 2, 8, 8)
+    entering = images.tanh()
+    expected = (resampled(entering) + body[1].block(entering)).sigmoid()
+    torch.testing.assert_close(body(images), expected)
+    assert not torch.allclose(body(images), body[1].block(entering).sigmoid())
+
+
+def test_a_residual_block_mixes_channels_where_it_has_others() -> None:
+    body, _ = build("residual 1", "conv 5 3")
+    images = torch.randn(3, 2, 8, 8)
+    (mix,) = body[0].way_around  # type: ignore[union-attr, misc]
+    mixed = torch.einsum("fc,nchw->nfhw", mix.weight[:, :, 0, 0], images)
+    torch.testing.assert_close(body(images), mixed + body[0].block(images))  # type: ignore[operator]
+
+
+def test_the_channels_of_a_group_come_from_a_group() -> None:
+    body, _ = build("conv 4 3 groups=2")
+    images = torch.randn(1, 2, 8, 8)
+    changed = images.clone()
+    changed[:, 1] += 1
+    differs = (body(images) != body(changed)).flatten(2).any(2)[0]
+    assert differs.tolist() == [False, False, True, True]
+
+
 def test_a_list_of_too_many_weights_costs_no_memory() -> None:
     assert "gancli stops at" in refusal("flatten", "dense 10000 10000", shape=(3, 28, 28))
 
@@ -437,12 +512,13 @@ WORDS = [
     *("pad=same", "pad=full", "pad=valid", "pad=2", "stride=2", "stride=9", "=", "a=", "\x00"),
     *("mode=bilinear", "mode=nearest", "mode="),
     *("eps=0.8", "eps=nan"),
+    *("groups=2", "groups=3"),
 ]
 NAMES = [
     *("dense", "conv", "conv_transpose", "upsample", "flatten", "reshape", "batch_norm"),
     *("dropout", "leaky_relu", "relu", "sigmoid", "tanh", "con"),
     *("max_pool", "avg_pool", "zero_pad", "dilate", "minibatch_discrimination"),
-    *("channel_dropout", "group_norm"),
+    *("channel_dropout", "group_norm", "residual"),
 ]
 lines = st.lists(st.sampled_from(WORDS), max_size=4).flatmap(
     lambda words: st.sampled_from(NAMES).map(lambda name: " ".join([name, *words]))
@@ -501,6 +577,8 @@ def test_doubling_and_the_convolution_after_it_are_one_layer_that_does_the_same(
         (["conv 4 3", "group_norm 2", "leaky_relu 0.2", "conv 2 3"], 1),
         (["flatten", "dense 3 4 4", "leaky_relu 0.2", "dropout 0.1", "conv 2 3"], 1),
         (["tanh", "leaky_relu 0.2", "dropout 0.4", "leaky_relu 0.2", "conv 2 3"], 0),
+        (["conv 4 3", "relu", "residual 3", "conv 4 3", "leaky_relu 0.2", "conv 4 3", "relu"], 2),
+        (["conv 4 3", "relu", "residual 2", "leaky_relu 0.2", "conv 6 3", "leaky_relu 0.1"], 1),
     ],
 )
 def test_writing_over_what_nobody_needs_changes_no_gradient(
@@ -577,6 +655,8 @@ def test_a_rectifier_writes_over_the_gradient_that_a_convolution_gives_it() -> N
         ["upsample 2", "conv 2 3 stride=3"],
         ["upsample 2", "relu", "conv 2 3"],
         ["conv 2 3", "upsample 2"],
+        ["upsample 2", "conv 2 3 groups=2"],
+        ["upsample 2", "residual 1", "conv 2 3"],
     ],
 )
 def test_other_layers_stay_apart(lines: list[str]) -> None:

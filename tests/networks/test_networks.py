@@ -187,6 +187,7 @@ def test_another_layout_in_memory_changes_nothing_but_rounding(tiny_config: Tiny
     [
         (["batch_norm", "flatten"], "batch_norm"),
         (["flatten", "batch_norm"], "batch_norm"),
+        (["residual 2", "conv 1 3", "batch_norm", "flatten"], "batch_norm"),
         (["flatten", "minibatch_discrimination 3 2"], "minibatch_discrimination"),
     ],
 )

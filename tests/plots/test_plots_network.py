@@ -54,6 +54,20 @@ def test_doubling_is_named_where_it_is_asked_for(tiny_config: TinyConfig) -> Non
     ]
 
 
+def test_a_residual_block_is_one_layer(tiny_config: TinyConfig) -> None:
+    lines = ["residual 3", "upsample 2", "conv 3 3", "leaky_relu 0.2", "conv channels 1", "tanh"]
+    layers = ["dense 2 size/2 size/2", *lines]
+    changes = {"data.conditional": False, "generator.layers": layers}
+    config = preparing.resolve(tiny_config(changes), classes=3)
+    with torch.device("meta"):
+        generator = build_generator(config)
+    assert outline.generator_layers(config, generator) == [
+        outline.Layer("dense 2 size/2 size/2", (), (2, 4, 4), 5 * 32),
+        outline.Layer("residual 3", tuple(lines[1:4]), (3, 8, 8), 3 * 18 + 3 + 3 * 2),
+        outline.Layer("conv channels 1", ("tanh",), (1, 8, 8), 3 + 1),
+    ]
+
+
 def test_a_diagram_names_layers_shapes_and_totals(tiny_run: RunDirectory) -> None:
     network.draw(tiny_run, Path("network.svg"))
     words = texts(Path("network.svg"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tiny import TinyConfig
 from torch import Tensor, nn
@@ -268,6 +268,12 @@ layers_around_which_it_is_linear = st.tuples(
     classes=st.sampled_from([0, 3]),
     height=st.sampled_from([9, 10]),
 )
+@example(
+    parts=(["conv 4 4 stride=2 groups=2", "leaky_relu 0.2", "conv 8 3 groups=4"], ["dense 5"]),
+    seed=1,
+    classes=0,
+    height=10,
+)
 def test_penalties_have_the_gradients_of_autograd(
     layout: torch.memory_format,
     parts: tuple[list[str], list[str]],
@@ -474,6 +480,8 @@ def test_a_loss_that_is_no_number_leaves_all_weights(tiny_config: TinyConfig) ->
             ]
         },
         {"discriminator.layers": ["channel_dropout 0.5", "flatten", "dense 1"]},
+        {"discriminator.layers": ["flatten", "residual 1", "dense 64", "dense 1"]},
+        {"generator.layers": ["residual 1", "dense 64", "dense 64", "tanh"]},
     ],
     ids=str,
 )
