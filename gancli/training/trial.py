@@ -26,14 +26,14 @@ from gancli.training.step import train_step
 
 _ROUNDS = 3
 _WINDOW_SECONDS = 0.06
-_STEP_SECONDS = 0.04
+_STEP_SECONDS = 0.03
 _SMALL_BATCH = 16
 # Of a batch that takes one thread far longer than a step of a trial should, so much is tried, for a
 # few steps, if the run is long enough not to mind: a smaller part may favour fewer threads.
 _LARGEST_PART = 1 / 4
 _LONGEST_STEP_SECONDS = 0.25
 _STEPS_OF_A_RUN = 2_400
-_LEAST_STEPS = 3
+_LEAST_STEPS = 2
 # By then an accelerator has chosen its kernels for batches of the size.
 _STEPS_TO_WARM = 3
 # More threads than another count must gain more than this: less is chance, and cores are shared.
@@ -150,19 +150,30 @@ def _sized_step(
         for _ in range(_STEPS_TO_WARM):
             step()
         return step, 0.0
-    step = _step_of(config, images, device, _SMALL_BATCH)
-    step()  # the first one loads what all need
-    began = time.perf_counter()
-    step()
-    each = (time.perf_counter() - began) / _SMALL_BATCH
+    each, fixed = _costs(config, images, device)
     batch = config.training.batch_size
-    run_seconds = each * plan.images_per_step * plan.total_steps
+    run_seconds = (fixed + each * plan.images_per_step) * plan.total_steps
     seconds = min(
         _LARGEST_PART * each * batch, run_seconds / _STEPS_OF_A_RUN, _LONGEST_STEP_SECONDS
     )
-    fitting = max(_SMALL_BATCH, int(max(_STEP_SECONDS, seconds) / each))
-    tried = min(batch, fitting)
-    return _step_of(config, images, device, tried), each * tried
+    fitting = int((max(_STEP_SECONDS, seconds) - fixed) / each)
+    tried = min(batch, max(_SMALL_BATCH, fitting))
+    return _step_of(config, images, device, tried), fixed + each * tried
+
+
+def _costs(config: RunConfig, images: ImageSet, device: torch.device) -> tuple[float, float]:
+    """Return the seconds that an image of a batch costs a step, and those that any step does."""
+    found = []
+    for size in (_SMALL_BATCH, 2 * _SMALL_BATCH):
+        step = _step_of(config, images, device, size)
+        step()  # the first one loads what all need
+        began = time.perf_counter()
+        step()
+        found.append(time.perf_counter() - began)
+    small, twice = found
+    # What disturbed the smaller one is not to make images look free.
+    each = max(twice - small, twice / 6) / _SMALL_BATCH
+    return each, max(0.0, small - each * _SMALL_BATCH)
 
 
 def _step_of(

@@ -118,20 +118,23 @@ def test_a_short_run_is_tried_for_a_hundredth_of_its_steps_and_less_where_all_is
 
 
 @pytest.mark.parametrize(
-    ("milliseconds_an_image", "total_steps", "tried_images"),
+    ("milliseconds_an_image", "and_as_many_any_step", "total_steps", "tried_images"),
     [
-        (0.1, 10_000, 128),  # the batch
-        (0.9, 10_000, 44),  # what 40 milliseconds suffice for
-        (3.0, 10_000, 32),  # a quarter of the batch
-        (3.0, 10, 16),  # what a run of 4 seconds can spare, but not fewer
-        (9.0, 10_000, 27),  # what a quarter of a second suffices for
-        (40.0, 10_000, 16),  # what a quarter of a second suffices for, but not fewer
+        (0.1, 0, 10_000, 128),  # the batch
+        (0.7, 0, 10_000, 42),  # what 30 milliseconds suffice for
+        (0.7, 18, 10_000, 24),  # the same
+        (0.3, 80, 10_000, 19),  # at least a third of what 32 images take is thought to be theirs
+        (2.9, 0, 10_000, 32),  # a quarter of the batch
+        (2.9, 0, 10, 16),  # what a run of 4 seconds can spare, but not fewer
+        (9.0, 0, 10_000, 27),  # what a quarter of a second suffices for
+        (40.0, 0, 10_000, 16),  # what a quarter of a second suffices for, but not fewer
     ],
 )
 def test_what_is_tried_is_as_much_as_a_run_can_spare(
     tiny_config: TinyConfig,
     monkeypatch: pytest.MonkeyPatch,
     milliseconds_an_image: float,
+    and_as_many_any_step: int,
     total_steps: int,
     tried_images: int,
 ) -> None:
@@ -140,7 +143,7 @@ def test_what_is_tried_is_as_much_as_a_run_can_spare(
 
     def step_of(config: Any, images: Any, device: Any, size: int) -> Callable[[], None]:
         sizes.append(size)
-        return lambda: [clock.step() for _ in range(size)] and None
+        return lambda: [clock.step() for _ in range(and_as_many_any_step + size)] and None
 
     monkeypatch.setattr(trial, "time", clock)
     monkeypatch.setattr(trial, "_step_of", step_of)
@@ -148,11 +151,12 @@ def test_what_is_tried_is_as_much_as_a_run_can_spare(
     keys = {"training.steps": total_steps, "training.batch_size": 128}
     config, splits, plan = prepare(tiny_config({"data.source": "mnist", **keys}))
     step, seconds = trial._sized_step(config, splits.train, plan, torch.device("cpu"))
-    assert sizes == [16, tried_images]
-    assert seconds == pytest.approx(tried_images * milliseconds_an_image / 1000)
+    assert sizes == [16, 32, tried_images]
+    taken = (and_as_many_any_step + tried_images) * milliseconds_an_image / 1000
+    assert seconds == pytest.approx(taken, rel=0.01)
     before = clock.now
     step()
-    assert clock.now - before == pytest.approx(seconds)
+    assert clock.now - before == pytest.approx(taken)
 
 
 @pytest.mark.parametrize(
