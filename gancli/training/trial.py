@@ -73,16 +73,23 @@ def fastest_way(
     most_steps = max(1, plan.total_steps // 100)
     rates: dict[Way, list[float]] = {way: [] for way in ways}
     try:
-        steps, lengths = {}, [_WINDOW_SECONDS]
-        for precision in {way.precision for way in ways}:
-            wanted = _with_precision(config, precision)
-            steps[precision], step_seconds = _sized_step(wanted, images, plan, device)
-            lengths.append(_LEAST_STEPS * step_seconds)
+        first = _with_precision(config, ways[0].precision)
+        # One size for all: what counts is steps, which compare on as many images alone.
+        size, step_seconds = _tried_size(first, images, plan, device)
+        window_seconds = max(_WINDOW_SECONDS, _LEAST_STEPS * step_seconds)
+        steps = {
+            precision: _step_of(_with_precision(config, precision), images, device, size)
+            for precision in dict.fromkeys(way.precision for way in ways)
+        }
+        if device.type != "cpu":
+            for step in steps.values():
+                for _ in range(_STEPS_TO_WARM):
+                    step()
         for _ in range(_ROUNDS):
             for way in ways:
                 if way == ways[0] or not _crawls(rates[way], rates[ways[0]]):
                     torch.set_num_threads(way.threads)
-                    made, taken = _window(steps[way.precision], most_steps, max(lengths), device)
+                    made, taken = _window(steps[way.precision], most_steps, window_seconds, device)
                     rates[way].append(made / taken)
             if _settled(list(rates.values())):
                 break
@@ -136,20 +143,17 @@ def _wait_for(device: torch.device) -> None:
         torch.accelerator.synchronize()
 
 
-def _sized_step(
+def _tried_size(
     config: RunConfig, images: ImageSet, plan: Plan, device: torch.device
-) -> tuple[Callable[[], None], float]:
-    """Return a step of training on batches that one thread is soon done with, and in what time.
+) -> tuple[int, float]:
+    """Return how many images a step is tried on, and what that takes one thread, in seconds.
 
     On an accelerator batches are whole, for of smaller ones launching would be timed, and the time
     is that of any window, 0.
     """
-    torch.set_num_threads(1)
     if device.type != "cpu":
-        step = _step_of(config, images, device, config.training.batch_size)
-        for _ in range(_STEPS_TO_WARM):
-            step()
-        return step, 0.0
+        return config.training.batch_size, 0.0
+    torch.set_num_threads(1)
     each, fixed = _costs(config, images, device)
     batch = config.training.batch_size
     run_seconds = (fixed + each * plan.images_per_step) * plan.total_steps
@@ -158,7 +162,7 @@ def _sized_step(
     )
     fitting = int((max(_STEP_SECONDS, seconds) - fixed) / each)
     tried = min(batch, max(_SMALL_BATCH, fitting))
-    return _step_of(config, images, device, tried), fixed + each * tried
+    return tried, fixed + each * tried
 
 
 def _costs(config: RunConfig, images: ImageSet, device: torch.device) -> tuple[float, float]:

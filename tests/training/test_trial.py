@@ -46,7 +46,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Milliseconds]
         made = Machine(milliseconds)
         monkeypatch.setattr(trial, "time", made)
         monkeypatch.setattr(trial, "thread_counts", lambda: sorted(milliseconds))
-        monkeypatch.setattr(trial, "_sized_step", lambda *_: (made.step, 0.0))
+        monkeypatch.setattr(trial, "_tried_size", lambda *_: (8, 0.0))
+        monkeypatch.setattr(trial, "_step_of", lambda *_: made.step)
         monkeypatch.setattr(preparing, "thread_counts", lambda: sorted(milliseconds))
         return made
 
@@ -150,13 +151,25 @@ def test_what_is_tried_is_as_much_as_a_run_can_spare(
     torch.set_num_threads(1)
     keys = {"training.steps": total_steps, "training.batch_size": 128}
     config, splits, plan = prepare(tiny_config({"data.source": "mnist", **keys}))
-    step, seconds = trial._sized_step(config, splits.train, plan, torch.device("cpu"))
-    assert sizes == [16, 32, tried_images]
+    size, seconds = trial._tried_size(config, splits.train, plan, torch.device("cpu"))
+    assert (size, sizes) == (tried_images, [16, 32])
     taken = (and_as_many_any_step + tried_images) * milliseconds_an_image / 1000
     assert seconds == pytest.approx(taken, rel=0.01)
-    before = clock.now
-    step()
-    assert clock.now - before == pytest.approx(taken)
+
+
+def test_all_ways_are_tried_on_as_many_images(
+    tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[tuple[str, int]] = []
+    made = trial._step_of
+
+    def step_of(config: RunConfig, images: Any, device: Any, size: int) -> Callable[[], None]:
+        steps.append((config.training.precision, size))
+        return made(config, images, device, size)
+
+    monkeypatch.setattr(trial, "_step_of", step_of)
+    tried(tiny_config, [1, 2], "bf16", "fp32", **{"training.batch_size": 12})
+    assert steps == [("bf16", 16), ("bf16", 32), ("bf16", 12), ("fp32", 12)]
 
 
 @pytest.mark.parametrize(
