@@ -374,7 +374,8 @@ def _levers(folder: Path, before: str, where: str) -> str:
         "gradients, worked out by hand, take one way forward more.\n\nThe rows vary what `digit` "
         "was at first, of 3,000 steps and no normalisation; further up stands what became of 50 "
         "runs of that, a fifth shorter. `shorter-norm-group` is what it is now, but for a hundred "
-        "steps. Without normalisation, rates of 5e-3 drew eights black at either length. Those of "
+        "steps. Without normalisation, rates of 5e-3 drew eights black at either length. The rows "
+        "`residual`, `residual-d` and `head-depthwise` are of a later day. Those of "
         "`digits` vary what that was at first, too, of 20,000 steps; `norm-group` is what it is "
         "now, at a third of its length.\n"
     )
