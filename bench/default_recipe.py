@@ -92,7 +92,8 @@ class Job:
 
     def found(self, folder: Path) -> dict[str, Any] | None:
         """Return its figures, once it is scored."""
-        return side_by_side.found(folder / self.name, self.config(folder))
+        found = side_by_side.found(folder / self.name, self.config(folder))
+        return None if found and self.part == "long" and "best" not in found else found
 
 
 def jobs() -> list[Job]:

@@ -325,13 +325,27 @@ def _diverged(case: _Case) -> Finding | None:
     return Finding("divergence", Severity.FAILURE, epoch, evidence, _slower(case.config, 10))
 
 
+def _adds_to_its_end(layers: Sequence[str]) -> bool:
+    """Tell whether a residual block is the end of a network, which then has no bounds."""
+    for index, line in enumerate(layers):
+        name, *numbers = line.split()
+        if name == "residual" and not numbers[0].isdigit():
+            return True  # it is told by the size of the image, and may
+        if name == "residual" and index + int(numbers[0]) >= len(layers) - 1:
+            return True
+    return False
+
+
 def _scale_mismatch(case: _Case) -> Finding | None:
     """Real images that G cannot draw, whatever it learns."""
-    last = case.config.generator.layers[-1].split()[0]
+    layers = case.config.generator.layers
+    last = layers[-1].split()[0]
     shown = case.config.data.pixel_range
     if case.config.data.is_points or last not in _REACHES or shown == _REACHES[last]:
         return None
     if (last, shown) == ("tanh", "unit"):  # it can draw all of [0, 1], and more
+        return None
+    if _adds_to_its_end(layers):
         return None
     (low, high), (least, most) = PIXEL_RANGES[_REACHES[last]], PIXEL_RANGES[shown]
     return Finding(

@@ -66,8 +66,8 @@ def evaluate(
 
     Raises:
         CheckpointError: the judge's weights are missing, damaged, or of other classes.
-        ConfigError: the number of samples or the seed is out of range, or ``cas`` is asked of a
-            generator without labels.
+        ConfigError: the number of samples or the seed is out of range, ``samples`` is too few to
+            count modes by, or ``cas`` is asked of a generator without labels.
         DataError: the data are gone or changed, have nothing held out, or ``samples`` is too few.
         StorageError: the scores cannot be written.
     """

@@ -189,6 +189,20 @@ def test_what_g_cannot_draw_is_told_without_a_log(
         assert diagnosis.findings[0].remedy == (f"data.pixel_range={fitting}",)
 
 
+@pytest.mark.parametrize(
+    ("layers", "told"),
+    [
+        (["dense 784", "tanh", "residual 1", "sigmoid"], False),
+        (["dense 784", "tanh", "residual 2", "tanh", "sigmoid"], False),
+        (["dense 784", "tanh", "residual channels", "sigmoid"], False),
+        (["dense 784", "residual 1", "tanh", "sigmoid"], True),
+    ],
+)
+def test_what_a_residual_block_ends_in_bounds_nothing(layers: list[str], told: bool) -> None:
+    diagnosis = diagnose([], config(generator__layers=layers, data__pixel_range="signed"))
+    assert ("scale mismatch" in names(diagnosis)) == told
+
+
 def test_flipped_labels_are_told_from_smooth_ones() -> None:
     flipped = config(loss__real_labels=[0.0, 0.3], loss__fake_labels=[0.7, 1.2])
     assert names(diagnose(course(), flipped))[0] == "labels flipped"

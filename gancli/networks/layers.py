@@ -543,7 +543,22 @@ def _group_norm(layer: _Layer, shape: Shape) -> _Built:
         raise layer.error(f"gets {shape[0]} channels, which do not make {groups} groups of a size")
     if math.prod(shape) == groups:
         raise layer.error(f"gets {_shown(shape)}, of which each group has a single number")
-    return nn.GroupNorm(groups, shape[0], layer.real(layer.option("eps", "1e-5"), 1e-12, 10)), shape
+    return GroupNorm(groups, shape[0], layer.real(layer.option("eps", "1e-5"), 1e-12, 10)), shape
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation of whatever it is given (Wu and He, 2018).
+
+    Torch's own ends the process on its way back from images that are laid out pixel by pixel and
+    need no gradient themselves.
+    """
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Return the batch, each group of each image by its own mean and spread."""
+        if torch.is_grad_enabled() and not batch.requires_grad:
+            batch = batch.contiguous()
+        normalised: Tensor = super().forward(batch)
+        return normalised
 
 
 def _minibatch_discrimination(layer: _Layer, shape: Shape) -> _Built:
@@ -787,7 +802,7 @@ _MAKERS: dict[str, _Maker] = {
     "flatten": _flatten,
     "reshape": _reshape,
     "batch_norm": _batch_norm,
-    "group_norm": _group_norm,  # Wu and He, 2018: every image by itself
+    "group_norm": _group_norm,
     "minibatch_discrimination": _minibatch_discrimination,
     "dropout": _dropout,
     "channel_dropout": _channel_dropout,

@@ -13,7 +13,7 @@ from torch import nn
 
 from gancli.config import RunConfig
 from gancli.networks import Discriminator, Generator, parameters
-from gancli.networks.layers import Shape, UpsampledConv2d
+from gancli.networks.layers import Residual, Shape, UpsampledConv2d
 
 MOST_NEURONS = 12
 """In networks of layers no wider than this, every weight can be drawn."""
@@ -96,6 +96,8 @@ def spelled(shape: Shape) -> str:
 
 def has_few_neurons(network: Generator | Discriminator) -> bool:
     """Tell whether a network is so small, and so plainly dense, that each weight can be drawn."""
+    if any(isinstance(module, Residual) for module in network.modules()):
+        return False
     leaves = [module for module in network.modules() if not list(module.children())]
     dense = [module for module in leaves if isinstance(module, nn.Linear)]
     return (

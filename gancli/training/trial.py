@@ -34,7 +34,7 @@ _LARGEST_PART = 1 / 4
 _LONGEST_STEP_SECONDS = 0.25
 _STEPS_OF_A_RUN = 2_400
 _LEAST_STEPS = 2
-# By then an accelerator has chosen its kernels for batches of the size.
+# By then an accelerator has chosen its kernels for batches of the size; a CPU has after one.
 _STEPS_TO_WARM = 3
 # More threads than another count must gain more than this: less is chance, and cores are shared.
 _GAIN = 1.05
@@ -81,10 +81,9 @@ def fastest_way(
             precision: _step_of(_with_precision(config, precision), images, device, size)
             for precision in dict.fromkeys(way.precision for way in ways)
         }
-        if device.type != "cpu":
-            for step in steps.values():
-                for _ in range(_STEPS_TO_WARM):
-                    step()
+        for step in steps.values():
+            for _ in range(1 if device.type == "cpu" else _STEPS_TO_WARM):
+                step()
         for _ in range(_ROUNDS):
             for way in ways:
                 if way == ways[0] or not _crawls(rates[way], rates[ways[0]]):
@@ -154,9 +153,11 @@ def _tried_size(
     if device.type != "cpu":
         return config.training.batch_size, 0.0
     torch.set_num_threads(1)
-    each, fixed = _costs(config, images, device)
     batch = config.training.batch_size
-    run_seconds = (fixed + each * plan.images_per_step) * plan.total_steps
+    if batch <= _SMALL_BATCH:
+        return batch, _step_seconds(config, images, device, batch)
+    each, fixed = _costs(config, images, device)
+    run_seconds = (fixed + each * batch) * plan.total_steps
     seconds = min(
         _LARGEST_PART * each * batch, run_seconds / _STEPS_OF_A_RUN, _LONGEST_STEP_SECONDS
     )
@@ -167,17 +168,21 @@ def _tried_size(
 
 def _costs(config: RunConfig, images: ImageSet, device: torch.device) -> tuple[float, float]:
     """Return the seconds that an image of a batch costs a step, and those that any step does."""
-    found = []
-    for size in (_SMALL_BATCH, 2 * _SMALL_BATCH):
-        step = _step_of(config, images, device, size)
-        step()  # the first one loads what all need
-        began = time.perf_counter()
-        step()
-        found.append(time.perf_counter() - began)
-    small, twice = found
+    sizes = _SMALL_BATCH, 2 * _SMALL_BATCH
+    small, twice = (_step_seconds(config, images, device, size) for size in sizes)
     # What disturbed the smaller one is not to make images look free.
     each = max(twice - small, twice / 6) / _SMALL_BATCH
     return each, max(0.0, small - each * _SMALL_BATCH)
+
+
+def _step_seconds(
+    config: RunConfig, images: ImageSet, device: torch.device, batch_size: int
+) -> float:
+    step = _step_of(config, images, device, batch_size)
+    step()  # the first one loads what all need
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began
 
 
 def _step_of(

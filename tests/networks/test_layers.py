@@ -217,6 +217,22 @@ def test_group_norm_divides_every_group_of_every_image_by_its_own_spread(
     assert torch.equal(module.eval()(batch[:1]), module.train()(batch)[:1])
 
 
+@pytest.mark.parametrize("lines", [["group_norm 2"], ["residual 1", "group_norm 2"]])
+def test_group_norm_learns_from_images_that_need_no_gradient(lines: list[str]) -> None:
+    """Laid out pixel by pixel, they ended the process: a reshape of latents is so."""
+    torch.manual_seed(0)
+    body, _ = build("reshape 4 4 4", *lines, shape=(64,))
+    numbers = torch.randn(3, 64)
+    norms = [one for one in body.modules() if isinstance(one, nn.GroupNorm)]
+    slopes = []
+    for entering in (numbers, numbers.clone().requires_grad_()):
+        body.zero_grad()
+        body(entering).square().sum().backward()
+        slopes.append(norms[0].weight.grad.clone())
+    torch.testing.assert_close(*slopes)
+    assert float(slopes[0].abs().sum()) > 1
+
+
 def test_upsample_repeats_pixels() -> None:
     module, _ = build("upsample 2", shape=(1, 1, 2))
     assert module(torch.tensor([[[[1.0, 2.0]]]])).tolist() == [[[[1, 1, 2, 2], [1, 1, 2, 2]]]]

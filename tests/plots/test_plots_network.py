@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from svg import lines, texts
-from tiny import TinyConfig
+from tiny import TinyConfig, TrainRun
 
 from gancli import checkpoints, palette, preparing, recipes
 from gancli.networks import build_discriminator, build_generator, outline, parameters
@@ -83,6 +83,23 @@ def test_a_diagram_names_layers_shapes_and_totals(tiny_run: RunDirectory) -> Non
         "dense 3",
     ):
         assert wanted in words, wanted
+
+
+def test_few_neurons_with_a_way_around_them_are_boxes(
+    tiny_config: TinyConfig, train_run: TrainRun
+) -> None:
+    changes = {
+        "data.source": "point",
+        "latent.size": 1,
+        "generator.layers": ["dense 4", "residual 2", "dense 3", "sigmoid", "dense 2"],
+        "discriminator.layers": ["dense 2", "sigmoid", "dense 1"],
+        "training.steps": 2,
+    }
+    run = train_run(tiny_config(changes), Path("runs/around")).run
+    network.draw(run, Path("network.svg"))
+    words = texts(Path("network.svg"))
+    assert "residual 2" in words
+    assert "dense 3, sigmoid" in words
 
 
 def test_few_neurons_are_drawn_one_by_one(point_run: RunDirectory) -> None:

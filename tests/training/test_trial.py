@@ -114,8 +114,10 @@ def test_a_short_run_is_tried_for_a_hundredth_of_its_steps_and_less_where_all_is
     rounds: int,
 ) -> None:
     made = machine({1: 1.0, 2: quick})
+    torch.set_num_threads(1)
     assert tried(tiny_config, [1, 2], **{"training.steps": 200}).threads == 2
-    assert made.now == pytest.approx(rounds * 3 * (1.0 + quick) / 1000)
+    first = 1.0 / 1000
+    assert made.now == pytest.approx(first + rounds * 3 * (1.0 + quick) / 1000)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,8 @@ def test_what_is_tried_is_as_much_as_a_run_can_spare(
     monkeypatch.setattr(trial, "time", clock)
     monkeypatch.setattr(trial, "_step_of", step_of)
     torch.set_num_threads(1)
-    keys = {"training.steps": total_steps, "training.batch_size": 128}
+    # By each update of D a batch of that size: what an image costs is of all of them.
+    keys = {"training.steps": total_steps, "training.batch_size": 128, "training.d_steps": 3}
     config, splits, plan = prepare(tiny_config({"data.source": "mnist", **keys}))
     size, seconds = trial._tried_size(config, splits.train, plan, torch.device("cpu"))
     assert (size, sizes) == (tried_images, [16, 32])
@@ -168,8 +171,43 @@ def test_all_ways_are_tried_on_as_many_images(
         return made(config, images, device, size)
 
     monkeypatch.setattr(trial, "_step_of", step_of)
-    tried(tiny_config, [1, 2], "bf16", "fp32", **{"training.batch_size": 12})
-    assert steps == [("bf16", 16), ("bf16", 32), ("bf16", 12), ("fp32", 12)]
+    tried(tiny_config, [1, 2], "bf16", "fp32", **{"training.batch_size": 20})
+    assert steps == [("bf16", 16), ("bf16", 32), ("bf16", 20), ("fp32", 20)]
+
+
+def test_small_batches_are_tried_whole(
+    tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    made = trial._step_of
+
+    def step_of(config: RunConfig, images: Any, device: Any, size: int) -> Callable[[], None]:
+        sizes.append(size)
+        return made(config, images, device, size)
+
+    monkeypatch.setattr(trial, "_step_of", step_of)
+    tried(tiny_config, [1, 2], "bf16", "fp32", **{"training.batch_size": 3})
+    assert sizes == [3] * 3
+
+
+def test_what_a_precision_loads_at_first_does_not_count(
+    tiny_config: TinyConfig,
+    machine: Callable[[Milliseconds], Machine],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = machine({1: 1.0})
+
+    def step_of(config: RunConfig, *_: Any) -> Callable[[], None]:
+        milliseconds = iter([61.0] if config.training.precision == "bf16" else [])
+        usual = 15.0 if config.training.precision == "bf16" else 30.0
+
+        def step() -> None:
+            made.now += next(milliseconds, usual) / 1000
+
+        return step
+
+    monkeypatch.setattr(trial, "_step_of", step_of)
+    assert tried(tiny_config, [1], "fp32", "bf16") == (1, "bf16")
 
 
 @pytest.mark.parametrize(
