@@ -161,9 +161,6 @@ def scores_of(job: Job, trained: sampling.Trained, folder: Path) -> dict[str, An
     splits = trained.splits() if job.part == "stacked" else data.load("mnist")
     draw = scoring.draw_of(trained, splits)
 
-    def figures(found: Iterable[Figure]) -> dict[str, Any]:
-        return {figure.name: (figure.value, figure.real) for figure in found}
-
     def card(splits: DataSplits, appointed: Appointed | None = None) -> dict[str, Any]:
         return figures(score(draw, splits, digit=job.digit, appointed=appointed).figures)
 
@@ -191,20 +188,20 @@ def scores_of(job: Job, trained: sampling.Trained, folder: Path) -> dict[str, An
     return found
 
 
-def score_of_best(
-    job: Job, run: RunDirectory, history: dict[str, Any]
-) -> dict[str, tuple[float, float]]:
+def figures(found: Iterable[Figure]) -> dict[str, Any]:
+    """Return what figures are of fakes and of real images, by their names."""
+    return {figure.name: (figure.value, figure.real) for figure in found}
+
+
+def score_of_best(job: Job, run: RunDirectory, history: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of the kept generator with the least distance, by ten draws.
 
     Of some twenty that are scored by one draw each, the least is partly so by chance.
     """
-    distance = next(
-        each for each in history["figures"] if each["name"] == default_recipe_page.DISTANCE
-    )
-    best = distance["values"].index(min(distance["values"]))
+    distances = default_recipe_page.figure_of(history, default_recipe_page.DISTANCE)["values"]
+    best = distances.index(min(distances))
     trained, splits = sampling.load(checkpoints.snapshots(run.path)[best]), data.load("mnist")
-    card = score(scoring.draw_of(trained, splits), splits, digit=job.digit)
-    return {figure.name: (figure.value, figure.real) for figure in card.figures}
+    return figures(score(scoring.draw_of(trained, splits), splits, digit=job.digit).figures)
 
 
 def few_images(digit: int | None, folder: Path) -> str:

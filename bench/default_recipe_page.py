@@ -446,21 +446,22 @@ def _course(found: Found) -> tuple[list[float], list[float]]:
     """Return the seconds of the generators that a run kept, and their distances."""
     history = found["history"]
     rate = found["seconds"] / history["steps"][-1]
-    distances = _figure(history, DISTANCE)["values"]
+    distances = figure_of(history, DISTANCE)["values"]
     return [step * rate for step in history["steps"]], distances
 
 
 def _course_real(found: Found) -> float:
-    real: float = _figure(found["history"], DISTANCE)["real"]
+    real: float = figure_of(found["history"], DISTANCE)["real"]
     return real
 
 
 def _last(found: Found, name: str) -> float:
-    value: float = _figure(found["history"], name)["values"][-1]
+    value: float = figure_of(found["history"], name)["values"][-1]
     return value
 
 
-def _figure(history: Found, name: str) -> Found:
+def figure_of(history: Found, name: str) -> Found:
+    """Return a figure of a history by its name, with its values."""
     return next(figure for figure in history["figures"] if figure["name"] == name)
 
 

@@ -329,9 +329,10 @@ def _adds_to_its_end(layers: Sequence[str]) -> bool:
     """Tell whether a residual block is the end of a network, which then has no bounds."""
     for index, line in enumerate(layers):
         name, *numbers = line.split()
-        if name == "residual" and not numbers[0].isdigit():
-            return True  # it is told by the size of the image, and may
-        if name == "residual" and index + int(numbers[0]) >= len(layers) - 1:
+        # A number may be told by the size of the image, and then may be any.
+        if name == "residual" and (
+            not numbers[0].isdigit() or index + int(numbers[0]) >= len(layers) - 1
+        ):
             return True
     return False
 

@@ -168,8 +168,9 @@ class RunDirectory:
                     f"{self.status_path} is damaged: '{key}' is not a {kind.__name__}"
                 )
         for session in status.get("sessions", []):
-            numbers = [session.get(key, 0) for key in _SESSION_NUMBERS if isinstance(session, dict)]
-            if not numbers or not all(isinstance(number, int | float) for number in numbers):
+            if not isinstance(session, dict) or not all(
+                isinstance(session.get(key, 0), int | float) for key in _SESSION_NUMBERS
+            ):
                 raise CheckpointError(f"{self.status_path} is damaged: a session has no numbers")
         return status
 

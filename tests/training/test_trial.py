@@ -160,8 +160,18 @@ def test_what_is_tried_is_as_much_as_a_run_can_spare(
     assert seconds == pytest.approx(taken, rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "wanted"),
+    [
+        (20, [("bf16", 16), ("bf16", 32), ("bf16", 20), ("fp32", 20)]),
+        (3, [("bf16", 3), ("bf16", 3), ("fp32", 3)]),  # small ones whole
+    ],
+)
 def test_all_ways_are_tried_on_as_many_images(
-    tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+    tiny_config: TinyConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    batch_size: int,
+    wanted: list[tuple[str, int]],
 ) -> None:
     steps: list[tuple[str, int]] = []
     made = trial._step_of
@@ -171,23 +181,8 @@ def test_all_ways_are_tried_on_as_many_images(
         return made(config, images, device, size)
 
     monkeypatch.setattr(trial, "_step_of", step_of)
-    tried(tiny_config, [1, 2], "bf16", "fp32", **{"training.batch_size": 20})
-    assert steps == [("bf16", 16), ("bf16", 32), ("bf16", 20), ("fp32", 20)]
-
-
-def test_small_batches_are_tried_whole(
-    tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes: list[int] = []
-    made = trial._step_of
-
-    def step_of(config: RunConfig, images: Any, device: Any, size: int) -> Callable[[], None]:
-        sizes.append(size)
-        return made(config, images, device, size)
-
-    monkeypatch.setattr(trial, "_step_of", step_of)
-    tried(tiny_config, [1, 2], "bf16", "fp32", **{"training.batch_size": 3})
-    assert sizes == [3] * 3
+    tried(tiny_config, [1, 2], "bf16", "fp32", **{"training.batch_size": batch_size})
+    assert steps == wanted
 
 
 def test_what_a_precision_loads_at_first_does_not_count(
