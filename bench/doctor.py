@@ -62,7 +62,8 @@ class System:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-# A convolutional GAN without penalties, such as many train; the recipe `digit` has outgrown it.
+# A convolutional GAN without penalties or norms, such as many train; the recipe `digit` has
+# outgrown it.
 _RATES = {"lr": 1e-3, "lr_final": 1e-4, "warmup_steps": 0}
 PLAIN = {
     **{
@@ -70,6 +71,11 @@ PLAIN = {
         for side in ("generator", "discriminator")
         for key in _RATES
     },
+    "generator.layers": [
+        *("dense 32 size/4 size/4", "leaky_relu 0.2", "conv 32 3", "leaky_relu 0.2"),
+        *("upsample 2", "conv 16 3", "leaky_relu 0.2", "upsample 2", "conv 8 3", "leaky_relu 0.2"),
+        *("conv channels 1", "tanh"),
+    ],
     "discriminator.layers": [
         *("conv 16 4 stride=2", "leaky_relu 0.2", "conv 32 4 stride=2", "leaky_relu 0.2"),
         *("conv 32 3", "leaky_relu 0.2", "flatten", "dense 128", "leaky_relu 0.2", "dense 1"),

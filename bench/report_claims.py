@@ -401,8 +401,8 @@ CLAIMS = [
         "batch normalisation balances the two networks",
         "D's mean accuracy nearer to 50 % in `r5-batchnorm` than in `r5-base`",
         lambda at: (
-            at("r5-batchnorm", ON_REAL) + at("r5-batchnorm", ON_FAKE)
-            < at("r5-base", ON_REAL) + at("r5-base", ON_FAKE)
+            abs(at("r5-batchnorm", ON_REAL) + at("r5-batchnorm", ON_FAKE) - 1)
+            < abs(at("r5-base", ON_REAL) + at("r5-base", ON_FAKE) - 1)
         ),
         tuple((name, side) for name in ("r5-batchnorm", "r5-base") for side in (ON_REAL, ON_FAKE)),
         learned("r5-base", "r5-batchnorm"),

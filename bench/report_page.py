@@ -44,8 +44,8 @@ INTRODUCTION = """\
 
 Written by `python bench/reports.py{full}`, which trains every recipe with
 `gancli train --recipe NAME {mode}`, {length},
-and evaluates it. Figures are means over the seeds ± their standard deviation; those of D are from
-the last tenth of the log; seconds are those of this length on two threads, by what
+in 32 bits, and evaluates it. Figures are means over the seeds ± their standard deviation; those
+of D are from the last tenth of the log; seconds are those of this length on two threads, by what
 `--write-minutes` timed. The last row of a table has the same figures for real images. The judge
 is a small classifier that ships with gancli, and a Frechet distance in its features is no FID.
 

@@ -266,10 +266,10 @@ class RunConfig:
     summary: str = _option("", "its idea in a few words")
     report: str = _option("", "the report it comes from")
     preview_epochs: float | None = _option(
-        None, "length of `--preview`: at most three minutes on two cores", above=0, high=1e7
+        None, "length of `--preview`: at most four minutes on two cores", above=0, high=1e7
     )
     minutes: float | None = _option(
-        None, "about how long the recipe's own length takes on two cores", above=0, high=1e7
+        None, "about how long its own length takes on two cores, in 32 bits", above=0, high=1e7
     )
     data: DataConfig = DataConfig()
     latent: LatentConfig = LatentConfig()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gancli import memory, ranks, runs
 from gancli.config import RunConfig, differences, from_table
@@ -292,8 +292,11 @@ class _Worker:
             self.process.kill()
 
 
-def _work(pipe: Connection, core: int | None) -> None:
-    """Train the jobs that come through a pipe until it closes or a signal comes between them."""
+def _work(pipe: Connection, core: int | None) -> NoReturn:
+    """Train the jobs that come through a pipe until it closes or a signal comes between them.
+
+    The process ends there, without the time that torch takes to unload.
+    """
     memory.collect_rarely()
     if core is not None:
         keep_to(core)
@@ -309,6 +312,7 @@ def _work(pipe: Connection, core: int | None) -> None:
             result = _train_received(pipe.recv(), pipe)
             content = {key: getattr(result, key) for key in ("exit_code", "message", "outcome")}
             pipe.send(("result", content))
+    os._exit(0)
 
 
 def _stop_without_parent() -> None:

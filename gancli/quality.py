@@ -63,7 +63,9 @@ class QualityLog:
         began = time.perf_counter()
         tracker = self.tracker = self.tracker or self._new_tracker()
         ready = time.perf_counter()
-        score = tracker.distance(trained.sample(range(tracker.samples)))
+        seeds = range(tracker.samples)
+        labels = trained.labels_like(self.splits.train, seeds)
+        score = tracker.distance(trained.sample(seeds, labels=labels))
         record = {
             "step": trained.step,
             "epoch": trained.epoch,

@@ -101,6 +101,18 @@ class Trained:
             return torch.full((len(seeds),), digit)
         return torch.tensor([seed % classes for seed in seeds], dtype=torch.int64)
 
+    def labels_like(self, images: ImageSet, seeds: Sequence[int]) -> Tensor | None:
+        """Return labels for seeds, int64 [n], each class as often as among some images.
+
+        Classes in turn, as in a sheet of samples, would put a perfect generator of uneven classes
+        far from its data. Where it is told no class, or of the images none is known: None.
+        """
+        if not self.generator.classes or images.labels is None:
+            return None
+        count = len(images)
+        mixed = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+        return images.labels[mixed[torch.tensor(seeds) % count]]
+
     def sample(
         self,
         seeds: Sequence[int],

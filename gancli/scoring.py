@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 import gancli
@@ -239,18 +238,10 @@ def _card(
 
 
 def draw_of(trained: Trained, splits: DataSplits) -> Draw:
-    """Return a way to draw fakes to be judged, each class as often as in the training images.
+    """Return a way to draw fakes to be judged, each class as often as in the training images."""
 
-    Classes in turn, as in a sheet of samples, would put a perfect generator of uneven classes far
-    from its data.
-    """
-    known = splits.train.labels if trained.generator.classes else None
-    if known is None:
-        return lambda seeds: (trained.sample(seeds), None)
-    mixed = known[torch.randperm(len(known), generator=torch.Generator().manual_seed(0))]
-
-    def draw(seeds: range) -> tuple[Tensor, Tensor]:
-        asked = mixed[torch.tensor(seeds) % len(mixed)]
+    def draw(seeds: range) -> tuple[Tensor, Tensor | None]:
+        asked = trained.labels_like(splits.train, seeds)
         return trained.sample(seeds, labels=asked), asked
 
     return draw

@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny import TinyConfig, TrainRun
 
-from gancli import api, checkpoints, quality, sampling
+from gancli import api, checkpoints, quality, sampling, scoring
 from gancli.data import load_for
 from gancli.errors import CheckpointError, ConfigError
 from gancli.metrics.tracking import Tracker
@@ -61,11 +61,13 @@ def test_a_score_is_the_trackers_of_the_generator_then(
     run = train_run(wanted, tmp_path / "run").run
     record = run.read_quality()[0]
     trained = sampling.load(run.path / "snapshots" / "generator-000000004.safetensors")
-    holdout = load_for(wanted.data).holdout
-    assert holdout is not None
-    tracker = Tracker.of(holdout, None)
+    splits = load_for(wanted.data)
+    assert splits.holdout is not None
+    tracker = Tracker.of(splits.holdout, None)
     assert record["epoch"] == trained.epoch
-    assert record["score"] == tracker.distance(trained.sample(range(tracker.samples)))
+    # Each class as often as it is learned, as evaluate draws them: not in turn.
+    images, _ = scoring.draw_of(trained, splits)(range(tracker.samples))
+    assert record["score"] == tracker.distance(images)
 
 
 def test_the_best_weights_are_those_with_the_lowest_score(

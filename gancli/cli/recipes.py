@@ -24,7 +24,7 @@ def recipes_command(
     """List the recipes, or show one whole, as TOML to build on.
 
     The list has each recipe's report, its idea, the parameters of both networks together, and
-    about how many minutes its own length takes on two cores.
+    about how many minutes its own length takes on two cores, in 32 bits.
 
     [bold]gancli recipes[/bold] · [bold]gancli recipes digit > mine.toml[/bold]
     """

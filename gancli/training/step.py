@@ -418,13 +418,14 @@ def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -
     loss = loss.detach().clone()
     state.team.average_([loss, *gradients])
     norm = _length(gradients)
-    healthy = loss.isfinite() & norm.isfinite()
     if optimizer.can_skip and not _is_looked_at(loss.device):
+        healthy = loss.isfinite() & norm.isfinite()
         optimizer.step(skip=1 - healthy.float())
         return norm.where(healthy, torch.nan)
-    if not healthy:
-        what, value = ("gradient", norm) if loss.isfinite() else ("loss", loss)
-        raise diverged(f"{what} of the {name}", value.item(), state.step + 1)
+    for what, figure in (("loss", loss), ("gradient", norm)):
+        value = figure.item()
+        if not math.isfinite(value):
+            raise diverged(f"{what} of the {name}", value, state.step + 1)
     optimizer.step()
     return norm
 

@@ -169,13 +169,13 @@ def test_the_judge_that_comes_back_is_ready_to_judge(shades: ImageSet) -> None:
     assert not any(parameter.requires_grad for parameter in judge.parameters())
 
 
-def test_accuracy_counts_hits() -> None:
-    images = torch.zeros(600, 1, 1, 1, dtype=torch.uint8)
-    images[:150] = 255  # class 1 by the network below
+def test_accuracy_counts_the_hits_of_all_images() -> None:
+    images = torch.zeros(26_000, 1, 1, 1, dtype=torch.uint8)
+    images[-6_500:] = 255  # class 1 by the network below
     network = nn.Sequential(nn.Flatten(), nn.Linear(1, 2))
     with torch.no_grad():
         network[1].weight.copy_(torch.tensor([[0.0], [2.0]]))
         network[1].bias.copy_(torch.tensor([1.0, 0.0]))
-    assert classes_of(network, images).bincount().tolist() == [450, 150]
-    assert accuracy(network, ImageSet(images, torch.zeros(600, dtype=torch.int64))) == 0.75
+    assert classes_of(network, images).bincount().tolist() == [19_500, 6_500]
+    assert accuracy(network, ImageSet(images, torch.zeros(26_000, dtype=torch.int64))) == 0.75
     assert accuracy(network, ImageSet(images, classes_of(network, images))) == 1
