@@ -200,6 +200,13 @@ def states(folder: Path) -> list[Path]:
     return _numbered(folder, _STATE)[::-1]
 
 
+def unvouched(folder: Path) -> Path | None:
+    """Return the newest state that has no checksum beside it, by which it would count; or None."""
+    found = [path for path in folder.iterdir() if _STATE.fullmatch(path.name)]
+    lacking = (path for path in found if not checksum_path(path).exists())
+    return max(lacking, key=step_of, default=None)
+
+
 def snapshots(folder: Path) -> list[Path]:
     """Return the kept generators of a run, oldest first."""
     return _numbered(folder / "snapshots", _SNAPSHOT)

@@ -197,7 +197,7 @@ def diagnose(
         images: how many it learned from, if known.
         error: why it failed, if it did.
         scores: the lines of quality.jsonl, if quick scores were taken.
-        pause: the step where it stopped before its end, if it did.
+        pause: the last step of which is known, where it has not come to its end.
         thresholds: where figures stop being healthy.
     """
     case = _Case(log, config, thresholds, images, error, scores, pause)
@@ -218,10 +218,10 @@ def examine(run: RunDirectory) -> Diagnosis:
     Raises:
         CheckpointError: its config, status or log is damaged.
     """
-    status = run.read_status()
+    status, word = run.read_status(), run.status()
     images = status.get("data", {}).get("images")
-    stopped = status.get("status") in (Status.PAUSED, Status.INTERRUPTED)
-    failed = status.get("status") == Status.FAILED  # else what ended it was no fault of the GAN's
+    stopped = word not in (Status.FINISHED, Status.FAILED)
+    failed = word is Status.FAILED  # else what ended it was no fault of the GAN's
     return diagnose(
         run.read_log(),
         run.read_config(),

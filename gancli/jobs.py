@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from gancli import memory, ranks, runs
 from gancli.config import RunConfig, differences, from_table
 from gancli.cores import keep_to, usable_cores
-from gancli.errors import ConfigError, GancliError, Interrupted, UnhealthyError
+from gancli.errors import ConfigError, GancliError, Interrupted, TrainingError
 from gancli.observing import Observer
 from gancli.placement import Outcome, Placement
 from gancli.runs import RunDirectory
@@ -142,7 +142,7 @@ def train_one(job: Job, observer: Observer) -> Outcome:
     while True:
         try:
             return session.train(job.config, job.placement, observer)
-        except UnhealthyError as error:
+        except TrainingError as error:
             seed = job.config.training.seed + 1
             if not reseeds or seed > first_seed + MOST_RESEEDS:
                 raise

@@ -222,6 +222,7 @@ class Recorder:
             ) from error
         checkpoints.save(self._checkpoint(path, "state", state, tensors))
         checkpoints.prune_states(self.run.path)
+        self.write_status(Status.TRAINING, state.step)
 
     def _checkpoint(
         self, path: Path, kind: str, state: TrainState, tensors: dict[str, Tensor]
@@ -238,9 +239,9 @@ class Recorder:
         outcome: Outcome | None = None,
         first_step: int = 0,
     ) -> None:
-        """Write where the run stands; with an outcome, the session that led there too."""
+        """Write where the run stands; with an outcome, the session too that led there by steps."""
         sessions = list(self.sessions)
-        if outcome is not None:
+        if outcome is not None and step > first_step:
             sessions.append(
                 {
                     "first_step": first_step,

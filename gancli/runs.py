@@ -8,6 +8,7 @@ import enum
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import time
@@ -54,6 +55,11 @@ class Status(enum.StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
     FINISHED = "finished"
+
+
+def runs_dir_words(runs_dir: Path) -> list[str]:
+    """Return the option by which a command finds runs in a folder: none where it looks anyway."""
+    return [] if runs_dir == DEFAULT_RUNS_DIR else ["--runs-dir", str(runs_dir)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,6 +138,19 @@ class RunDirectory:
             return self.config_path.is_file()
         except OSError as error:
             raise _unreadable(self.path, error) from error
+
+    def command(self, *words: str) -> str:
+        """Return a command as a shell takes it, and by which it finds the runs beside this one."""
+        return shlex.join(["gancli", *words, *runs_dir_words(self.path.parent)])
+
+    def remedy(self) -> str:
+        """Return what to do where something of the run is lacking, with the command for it."""
+        status = self.status()
+        if status is Status.FAILED:
+            return f"see why it failed: {self.command('doctor', self.name)}"
+        if status is Status.FINISHED:
+            return f"train it again: {self.command('train', '--resume', self.name, '--force')}"
+        return f"train it further: {self.command('train', '--resume', self.name)}"
 
     def read_config(self) -> RunConfig:
         """Return the run's config.
@@ -453,8 +472,8 @@ def find_run(name: str | None, runs_dir: Path) -> RunDirectory:
     if name is None:
         runs = list_runs(runs_dir)
         if not runs:
-            where = "" if runs_dir == DEFAULT_RUNS_DIR else f" --runs-dir {runs_dir}"
-            raise CheckpointError(f"no runs in {runs_dir}; make one: gancli train --digit 7{where}")
+            train = shlex.join(["gancli", "train", "--digit", "7", *runs_dir_words(runs_dir)])
+            raise CheckpointError(f"no runs in {runs_dir}; make one: {train}")
         return runs[0]
     for path in (runs_dir / name, files.user_path(name)):
         if RunDirectory(path).exists():
@@ -508,10 +527,11 @@ def check_identity(run: RunDirectory, wanted: RunConfig) -> None:
             f"{key} is {_said(old)} there and {_said(new)} here"
             for key, (old, new) in differing.items()
         )
+        resume = shlex.join(["gancli", "train", "--resume", str(run.path)])
         raise ConflictError(
             f"{run.path} exists with another config: {listed}. Leave the change out to go on with "
-            f"it (or: gancli train --resume {run.path}), give a new run a --name of its own "
-            "(without --resume), or --force to start this one afresh"
+            f"it (or: {resume}), give a new run a --name of its own (without --resume), or --force "
+            "to start this one afresh"
         )
 
 

@@ -199,12 +199,10 @@ def load(
     if failure is not None:
         raise failure
     finished = run.status() is Status.FINISHED
-    raise CheckpointError(
-        f"{run.path} has lost its checkpoints; train it again: gancli train --resume {run.name} "
-        "--force"
-        if finished
-        else f"{run.path} has no checkpoint yet; train it: gancli train --resume {run.name}"
-    )
+    if finished and (unvouched := checkpoints.unvouched(run.path)) is not None:
+        return _trained(checkpoints.load(unvouched), run, device)  # which says what it lacks
+    lacks = "has lost its checkpoints" if finished else "has no checkpoint yet"
+    raise CheckpointError(f"{run.path} {lacks}; {run.remedy()}")
 
 
 def _trained(checkpoint: checkpoints.Checkpoint, run: RunDirectory | None, device: str) -> Trained:

@@ -95,8 +95,8 @@ def evaluate(
     if picture is not None:
         files.make_folder(picture.parent)
         _draw_closest(trained, card, picture)
-    if path is not None:
-        files.write_text(path, json.dumps(as_dict(trained, card), indent=2) + "\n")
+    if (kept := kept_at(trained, card)) is not None:
+        files.write_text(kept, json.dumps(as_dict(trained, card), indent=2) + "\n")
     return card
 
 
@@ -164,8 +164,8 @@ def history(
     paths = checkpoints.snapshots(run.path)
     if not paths:
         raise CheckpointError(
-            f"{run.path} has kept no generators (snapshots), so it has no history yet; train it "
-            f"further: gancli train --resume {run.name}"
+            f"{run.path} has kept no generators (snapshots), so it has no history yet; "
+            f"{run.remedy()}"
         )
     first = load(paths[0], device=device)
     splits = first.splits()
@@ -272,6 +272,24 @@ def _check_labels(trained: Trained) -> None:
 def scores_path(trained: Trained) -> Path | None:
     """Return where a generator's scores are kept; None where they are not: of earlier weights."""
     return trained.run.scores_path if trained.run and trained.is_last else None
+
+
+def kept_at(trained: Trained, card: ScoreCard) -> Path | None:
+    """Return where this very card is kept.
+
+    None where no card of the generator is, and of a quick one that says less than the card that is
+    kept of the same weights.
+    """
+    path = scores_path(trained)
+    if path is None or card.closest is not None:
+        return path
+    try:
+        kept = json.loads(path.read_bytes())
+        names = {figure["name"] for figure in kept["figures"]}
+        says_less = kept["step"] == trained.step and names > {each.name for each in card.figures}
+    except (OSError, ValueError, KeyError, TypeError):
+        return path
+    return None if says_less else path
 
 
 def closest_path(trained: Trained, card: ScoreCard) -> Path | None:

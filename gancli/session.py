@@ -82,12 +82,12 @@ def _lead(
     run = placement.run
     check_unclaimed(run)
     with run.hold(), gentle_stop() as stop, memory_advice(_LESS_MEMORY):
-        if placement.force:
-            run.clear()
         # By now another process may have begun it.
         recorded = _recorded(wanted, placement)
         config = resolve(recorded, splits.classes, threads, len(splits.train))
         config = with_way(config, splits.train, plan, device)
+        if placement.force:  # at last: what refuses the new run leaves the old one
+            run.clear()
         files.write_text(run.config_path, config.to_toml())
         session = Recorder(config, plan, splits, observer, placement, device, team)
         state = session.open()

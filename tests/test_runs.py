@@ -29,6 +29,20 @@ with RunDirectory(Path("run")).hold():
 RECORD = {"epoch": 1.0, "d_loss": 0.1, "g_loss": 2.0, "d_accuracy_real": 1, "d_accuracy_fake": 0}
 
 
+def test_commands_find_the_run_they_are_about(run: RunDirectory) -> None:
+    assert RunDirectory(Path("checkpoints/a")).command("doctor", "a") == "gancli doctor a"
+    apart = RunDirectory(Path("old runs/a"))
+    assert apart.command("doctor", "a") == "gancli doctor a --runs-dir 'old runs'"
+    remedies = {
+        Status.PAUSED: "train it further: gancli train --resume run --runs-dir .",
+        Status.FINISHED: "train it again: gancli train --resume run --force --runs-dir .",
+        Status.FAILED: "see why it failed: gancli doctor run --runs-dir .",
+    }
+    for status, remedy in remedies.items():
+        run.write_status({"status": status})
+        assert run.remedy() == remedy
+
+
 @pytest.fixture
 def run(tiny_config: TinyConfig) -> RunDirectory:
     """A run that has its config and no more."""

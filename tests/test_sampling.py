@@ -273,6 +273,15 @@ def test_what_is_not_there_is_said(copy: RunDirectory, tiny_config: TinyConfig) 
         sampling.load("gone.safetensors")
     checkpoints.remove(checkpoints.states(copy.path))
     with pytest.raises(
-        CheckpointError, match=r"lost its checkpoints; train it again: gancli .* --force"
+        CheckpointError,
+        match=r"its checkpoints; train it again: gancli .* --resume tiny --force --runs-dir runs",
     ):
         sampling.load("tiny", runs_dir="runs")
+
+
+def test_a_state_without_its_checksum_is_not_given_up(copy: RunDirectory) -> None:
+    for path in checkpoints.states(copy.path):
+        checksum_path(path).unlink()
+    with pytest.raises(CheckpointError, match=r"has no readable .*\.sha256 beside it") as caught:
+        sampling.load("tiny", runs_dir="runs")
+    assert "--force" not in str(caught.value)

@@ -17,12 +17,11 @@ from gancli.cli.options import (
     WeightsOption,
     parse_numbers,
     parse_pair,
-    runs_dir_words,
 )
 from gancli.cli.output import Output
 from gancli.cli.progress import counting
 from gancli.errors import ConfigError
-from gancli.runs import RunDirectory
+from gancli.runs import RunDirectory, runs_dir_words
 
 
 def animate(

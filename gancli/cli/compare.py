@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gancli import api, runs
-from gancli.cli.options import JsonOption, QuietOption, RunsDirOption, runs_dir_words
+from gancli.cli.options import JsonOption, QuietOption, RunsDirOption
 from gancli.cli.output import Output
+from gancli.runs import runs_dir_words
 
 if TYPE_CHECKING:
     from gancli.plots.compare import Comparison

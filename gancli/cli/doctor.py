@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from gancli import api, runs
-from gancli.cli.options import JsonOption, QuietOption, RunsDirOption, runs_dir_words
+from gancli.cli.options import JsonOption, QuietOption, RunsDirOption
 from gancli.cli.output import Output
 from gancli.doctor import Diagnosis
-from gancli.runs import RunDirectory, Status
+from gancli.runs import RunDirectory, Status, runs_dir_words
 
 
 def doctor(

@@ -18,11 +18,11 @@ from gancli.cli.options import (
     RunsDirOption,
     WeightsOption,
     data_words,
-    runs_dir_words,
 )
 from gancli.cli.output import Output
 from gancli.cli.progress import counting, fetch_data
 from gancli.errors import ConfigError, MissingPartError
+from gancli.runs import runs_dir_words
 
 
 def evaluate(
@@ -105,11 +105,14 @@ def evaluate(
     if picture is not None:
         output.say(f"the fakes closest to training images, beside them: {picture}")
     output.next("gancli", "sample", run or trained.name, *runs_dir_words(runs_dir))
-    path = scoring.scores_path(trained)
+    path = scoring.kept_at(trained, card)
     if path is None:
-        output.say(
-            "not kept: a run keeps the scores of its last weights alone; --json prints these"
+        reason = (
+            "a run keeps the scores of its last weights alone"
+            if scoring.scores_path(trained) is None
+            else "the run has all figures of these weights, and keeps them"
         )
+        output.say(f"not kept: {reason}; --json prints these")
     output.result(path, scoring.as_dict(trained, card))
 
 

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from gancli import runs
 from gancli.config import DataConfig
 from gancli.errors import ConfigError
 
@@ -33,11 +32,6 @@ QuietOption = Annotated[
 ]
 
 _MOST_LISTED = 10_000_000
-
-
-def runs_dir_words(runs_dir: Path) -> list[str]:
-    """Return the option that a command named next needs to find runs where this one did."""
-    return [] if runs_dir == runs.DEFAULT_RUNS_DIR else ["--runs-dir", str(runs_dir)]
 
 
 def data_words(wanted: DataConfig) -> list[str]:

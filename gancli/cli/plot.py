@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from gancli import api, plots, runs
-from gancli.cli.options import JsonOption, QuietOption, RunsDirOption, runs_dir_words
+from gancli.cli.options import JsonOption, QuietOption, RunsDirOption
 from gancli.cli.output import Output
+from gancli.runs import runs_dir_words
 
 
 def plot(

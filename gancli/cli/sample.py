@@ -17,9 +17,9 @@ from gancli.cli.options import (
     WeightsOption,
     parse_numbers,
     parse_pair,
-    runs_dir_words,
 )
 from gancli.cli.output import Output
+from gancli.runs import runs_dir_words
 
 
 def sample(

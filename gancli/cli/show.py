@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from gancli import runs
-from gancli.cli.options import JsonOption, QuietOption, RunsDirOption, runs_dir_words
+from gancli.cli.options import JsonOption, QuietOption, RunsDirOption
 from gancli.cli.output import Output
 from gancli.errors import CheckpointError, DataError, StorageError
-from gancli.runs import RunDirectory
+from gancli.runs import RunDirectory, runs_dir_words
 
 
 def show(

@@ -17,7 +17,6 @@ from gancli.cli.options import (
     QuietOption,
     RunsDirOption,
     parse_numbers,
-    runs_dir_words,
 )
 from gancli.cli.output import Output
 from gancli.cli.progress import fetch_data
@@ -27,6 +26,7 @@ from gancli.devices import pick_device
 from gancli.errors import ConfigError, GancliError
 from gancli.jobs import Job, Result
 from gancli.placement import Outcome, Placement
+from gancli.runs import runs_dir_words
 from gancli.stopping import stop_silently
 
 

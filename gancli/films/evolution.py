@@ -179,8 +179,7 @@ def _strip(run: RunDirectory, frames: Sequence[Frame]) -> Strip:
     log = run.read_log()
     if not log:
         raise CheckpointError(
-            f"{run.path} has no line in its log, so it has no losses to draw yet; train it "
-            f"further: gancli train --resume {run.name}"
+            f"{run.path} has no line in its log, so it has no losses to draw yet; {run.remedy()}"
         )
     every = math.ceil(len(log) / _MOST_VALUES)
     kept = [*log[:-1:every], log[-1]]

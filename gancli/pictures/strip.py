@@ -71,8 +71,8 @@ class Strip:
         here = place(now, 0)[0]
         pen.line((here, margin / 2, here, floor), DARK_MUTED, _FINER)
         shown = bisect.bisect_right(self.places, now + 1e-9)
-        lanes = height / len(self.curves)
-        for number, curve in enumerate(self.curves):
+        last: list[tuple[float, Curve]] = []
+        for curve in self.curves:
             value = math.nan
             pieces: list[list[tuple[float, float]]] = [[]]
             for share, value in zip(self.places[:shown], curve.values, strict=False):
@@ -88,7 +88,12 @@ class Strip:
             for piece in pieces:
                 if len(piece) > 1:
                     pen.line(piece, curve.ink, thick, "curve")
-            if right < width - margin:
+            last.append((value, curve))
+        if right < width - margin:
+            lanes = height / len(self.curves)
+            # The higher curve has the higher lane.
+            last.sort(key=lambda end: -end[0] if math.isfinite(end[0]) else math.inf)
+            for number, (value, curve) in enumerate(last):
                 word = f"{curve.name} {value:.2f}" if math.isfinite(value) else curve.name
                 middle = lanes * (number + 0.5)
                 pen.text((right + 2 * margin, middle), word, curve.ink, face, "lm")

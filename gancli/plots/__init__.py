@@ -170,16 +170,19 @@ def _draw(run: RunDirectory, name: str, target: Path) -> None:
 
 def _lacking(run: RunDirectory, name: str) -> str | None:
     """Return a sentence that says what a run must have before a figure of it can be drawn."""
-    fix = f"train it further: gancli train --resume {run.name}"
     if name == "curves" and not run.read_log():
-        return f"{run.path} has no line in its log, so it has no curves yet; {fix}"
+        return f"{run.path} has no line in its log, so it has no curves yet; {run.remedy()}"
     if name == "quality" and not run.history_path.exists():
-        return f"{run.path} has no history of its quality yet: gancli evaluate {run.name} --history"
+        evaluate = run.command("evaluate", run.name, "--history")
+        return f"{run.path} has no history of its quality yet: {evaluate}"
     if name in ("strip", "trajectory"):
         from gancli import checkpoints  # noqa: PLC0415 - imports torch
 
         if not checkpoints.snapshots(run.path):
-            return f"{run.path} has kept no generators (snapshots), so it has no {name} yet; {fix}"
+            return (
+                f"{run.path} has kept no generators (snapshots), so it has no {name} yet; "
+                f"{run.remedy()}"
+            )
     return None
 
 

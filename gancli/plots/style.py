@@ -13,12 +13,15 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
 
 from gancli import files, palette
 
+_TITLE = 15  # points, of a title that fits
+_MARGIN = 0.012  # of a figure's width, on either side of its title
 _SHRUNK = 400  # pictures of more pixels than this are drawn smaller than they are
 
 _STYLE: dict[Any, Any] = {
@@ -70,7 +73,7 @@ def sheet(target: Path, width: float, height: float, title: str = "") -> Iterato
         mpl.rcParams.update(_STYLE)
         figure = Figure(figsize=(width, height), layout="constrained")
         if title:
-            figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold")
+            _head(figure, title)
         yield figure
         suffix = target.suffix.lower().removeprefix(".")
         # Dates and versions would make other bytes of the same figure.
@@ -81,6 +84,15 @@ def sheet(target: Path, width: float, height: float, title: str = "") -> Iterato
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix, metadata=metadata)
     files.write_bytes(target, buffer.getvalue())
+
+
+def _head(figure: Figure, title: str) -> None:
+    """Write a title over a figure, as large as its width lets it be."""
+    text = figure.suptitle(title, x=_MARGIN, ha="left", fontsize=_TITLE, fontweight="bold")
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    wide = text.get_window_extent(renderer).width
+    room = (1 - 2 * _MARGIN) * figure.bbox.width
+    text.set_fontsize(_TITLE * min(1.0, room / wide))
 
 
 def show_pixels(

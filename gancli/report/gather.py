@@ -90,7 +90,7 @@ def view(run: RunDirectory) -> Run:
         facts=_facts(config, status),
         provenance=_provenance(status),
         given=shlex.join(map(str, status.get("command", []))),
-        repeat=_command("train", "--recipe", "config.toml", "--name", run.name),
+        repeat=run.command("train", "--recipe", "config.toml", "--name", run.name),
         toml=run.config_path.read_text(encoding="utf-8"),
         verdict=_verdict(doctor.examine(run)),
         film=_film(run, config, log, MOST_BYTES - _TEXT_BYTES - taken),
@@ -289,7 +289,7 @@ def _quality(run: RunDirectory) -> tuple[Chart, ...] | Missing:
         epochs = [float(record["epoch"]) for record in scores]
         found.append(charts.draw(f"Quick score: {name}", epochs, [curve], log=True, note=note))
     if run.history_path.exists():
-        with reading(run.history_path, _command("evaluate", run.name, "--history")):
+        with reading(run.history_path, run.command("evaluate", run.name, "--history")):
             history = json.loads(run.history_path.read_bytes())
             found += [
                 _course(history["epochs"], figure)
@@ -299,9 +299,9 @@ def _quality(run: RunDirectory) -> tuple[Chart, ...] | Missing:
     if found:
         return tuple(found)
     again = ("--recipe", "config.toml", "--score-every", "1", "--name", f"{run.name}-scored")
-    commands = [_command("train", *again)]
+    commands = [run.command("train", *again)]
     if checkpoints.snapshots(run.path):
-        commands.insert(0, _command("evaluate", run.name, "--history"))
+        commands.insert(0, run.command("evaluate", run.name, "--history"))
     return Missing("The quality of this run was not followed over its epochs.", tuple(commands))
 
 
@@ -322,7 +322,7 @@ def _course(epochs: Sequence[float], figure: Record) -> Chart:
 
 
 def _scores(run: RunDirectory, status: Record) -> ScoreCard | Missing:
-    command = _command("evaluate", run.name)
+    command = run.command("evaluate", run.name)
     if not run.scores_path.exists():
         able = checkpoints.states(run.path)
         return Missing("This run was not evaluated.", (command if able else _further(run),))
@@ -404,7 +404,7 @@ def _neighbours(
         return Missing(
             f"The training images ({config.data.source}) are not on this machine; "
             "this command fetches them.",
-            (_command("evaluate", run.name),),
+            (run.command("evaluate", run.name),),
         )
     try:
         train = trained.training_images().images
@@ -444,11 +444,10 @@ def _closest(run: RunDirectory, trained: Trained) -> Picture | None:
 
 
 def _further(run: RunDirectory) -> str:
-    """Return the command that trains a run on, or anew where it has come to its end."""
-    if run.status() is Status.FINISHED:
-        return _command("train", "--recipe", "config.toml", "--name", f"{run.name}-again")
-    return _command("train", "--resume", run.name)
-
-
-def _command(*words: str) -> str:
-    return shlex.join(["gancli", *words])
+    """Return the command that trains a run on, or anew at its end, or says why it failed."""
+    status = run.status()
+    if status is Status.FINISHED:
+        return run.command("train", "--recipe", "config.toml", "--name", f"{run.name}-again")
+    if status is Status.FAILED:
+        return run.command("doctor", run.name)
+    return run.command("train", "--resume", run.name)

@@ -10,7 +10,7 @@ from commands import Lab, call, files_below, lab, made, refused
 from tiny import TinyConfig, TrainRun
 
 from gancli.doctor import Diagnosis, Finding, Severity, examine
-from gancli.errors import UnhealthyError
+from gancli.errors import TrainingError, UnhealthyError
 from gancli.observing import Observer
 from gancli.runs import RunDirectory
 
@@ -149,6 +149,33 @@ def test_three_more_seeds_are_tried(lab: Lab) -> None:
     assert [line[-1] for line in again] == ["1", "2", "3"]
     assert RunDirectory(RUN).read_config().training.seed == 3
     assert "starting again" not in call(*words).stderr  # the run has had its chances
+
+
+def test_divergence_too_is_a_reason_for_another_seed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gancli import session
+
+    seeds = []
+
+    def train(config, placement, observer):
+        seeds.append(config.training.seed)
+        raise TrainingError("training diverged")
+
+    monkeypatch.setattr(session, "train", train)
+    assert "training diverged" in refused(5, *lab.tiny, "--on-failure", "stop")
+    assert "training diverged" in call(*lab.tiny, "--on-failure", "reseed").stderr
+    assert seeds == [0, 0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("word", ["training", "interrupted"])
+def test_what_was_killed_is_to_go_on_and_not_to_start_anew(lab: Lab, word: str) -> None:
+    made(*lab.tiny, "--name", "a", "--steps", 6)
+    run = RunDirectory(RUN)
+    run.write_status({**run.read_status(), "status": word})
+    done = made("doctor", "a")
+    assert "it has not come to its end" in done.stdout
+    assert "gancli train --resume a" in done.stderr
 
 
 def test_all_seeds_together_take_no_longer_than_they_may(

@@ -34,6 +34,19 @@ def test_scores_of_earlier_weights_are_told_and_not_kept(lab: Lab) -> None:
     assert made("evaluate", "a").made == Path("checkpoints/a/scores.json")
 
 
+def test_quick_scores_do_not_take_the_place_of_all(lab: Lab) -> None:
+    made(*lab.tiny, *HELD_OUT, "--name", "a")
+    scores = made("evaluate", "a", "--quick").made
+    quick = scores.read_bytes()
+    assert made("evaluate", "a").made == scores
+    every = scores.read_bytes()
+    assert len(every) > 2 * len(quick)
+    done = made("evaluate", "a", "--quick")
+    assert done.stdout == ""
+    assert "not kept: the run has all figures of these weights" in done.stderr
+    assert scores.read_bytes() == every
+
+
 def test_patience_is_told_of(lab: Lab) -> None:
     assert "record.score_every (--score-every)" in refused(2, *lab.tiny, "--patience", 2)
 

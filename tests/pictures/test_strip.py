@@ -44,6 +44,21 @@ def test_a_curve_that_rises_rises_and_one_that_stays_stays() -> None:
     assert line.max() - line.min() <= 4
 
 
+@pytest.mark.parametrize("rises", [GENERATOR, DISCRIMINATOR])
+def test_the_label_of_the_higher_curve_stands_higher(rises: str) -> None:
+    falls = DISCRIMINATOR if rises == GENERATOR else GENERATOR
+    curves = [Curve("G", GENERATOR, RISING), Curve("D", DISCRIMINATOR, RISING[::-1])]
+    if rises == DISCRIMINATOR:
+        curves = [Curve("G", GENERATOR, RISING[::-1]), Curve("D", DISCRIMINATOR, RISING)]
+    pixels = np.asarray(Strip(PLACES, curves, PLACES).draw(1.0, (600, 80))).astype(int)
+    labels = pixels[:, 540:]
+    high, low = (
+        np.argwhere(np.abs(labels - ImageColor.getrgb(ink)).sum(2) < 30)[:, 0]
+        for ink in (rises, falls)
+    )
+    assert high.max() < 40 < low.min()
+
+
 def test_the_scale_stays_while_the_marker_moves() -> None:
     shown = strip()
     early, late = (places_of(GENERATOR, shown, now) for now in (0.5, 0.9))

@@ -31,6 +31,17 @@ def test_the_same_figure_is_the_same_bytes(name: str) -> None:
     assert b"Matplotlib v" not in first
 
 
+def test_a_long_title_is_written_smaller_and_whole() -> None:
+    heights = []
+    for title in ("a title", "a title " * 6):
+        draw(Path("a.png"), title)
+        with Image.open("a.png") as picture:
+            dark = np.argwhere(np.asarray(picture.convert("L"))[:30] < 100)
+        assert dark[:, 1].max() < 357
+        heights.append(np.ptp(dark[:, 0]))
+    assert heights[1] < 0.7 * heights[0]
+
+
 def test_a_png_has_the_size_that_was_asked_and_an_svg_its_words() -> None:
     draw(Path("a.png"))
     with Image.open("a.png") as picture:

@@ -271,8 +271,8 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tiny_run: RunDir
     assert all(sentence in page.text for sentence in sentences)
     assert len(made.runs[0].missing) == len(sentences)
     assert set(made.runs[0].commands) == {
-        "gancli train --recipe config.toml --name bare-again",
-        "gancli train --recipe config.toml --score-every 1 --name bare-scored",
+        "gancli train --recipe config.toml --name bare-again --runs-dir runs",
+        "gancli train --recipe config.toml --score-every 1 --name bare-scored --runs-dir runs",
     }
     assert all(command in page.text for command in made.runs[0].commands)
     assert "has lost its checkpoints" in page.text
@@ -291,8 +291,9 @@ def test_what_is_left_to_do_is_named_as_it_can_be_done(tiny_run: RunDirectory) -
         "The quality of this run was not followed over its epochs.",
         "This run was not evaluated.",
     )
-    assert made.commands[0] == "gancli evaluate tiny --history"
-    assert made.commands[-1] == "gancli evaluate tiny"
+    beside = f"--runs-dir {tiny_run.path.parent}"
+    assert made.commands[0] == f"gancli evaluate tiny --history {beside}"
+    assert made.commands[-1] == f"gancli evaluate tiny {beside}"
 
 
 def test_a_failed_run_says_what_failed(tiny_run: RunDirectory) -> None:

@@ -381,6 +381,7 @@ def test_a_finished_run_stays_as_it_is(
     outcome = train_run(tiny_config(), run.path)
     assert (outcome.status, outcome.step) == (Status.FINISHED, 12)
     assert content(run) == before
+    assert len(run.read_status()["sessions"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -547,8 +548,44 @@ def test_every_frame_shows_the_same_seeds(tiny_run: RunDirectory) -> None:
         assert read_frame(frame.path).tobytes() == make_grid(images.numpy(), 3).tobytes()
 
 
-def test_a_fresh_start_that_is_cut_off_early_can_be_made_again(
+def test_what_refuses_a_fresh_start_leaves_the_run_that_is_there(
     tiny_config: TinyConfig, train_run: TrainRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = train_run(tiny_config(), tmp_path / "run").run
+    before = content(run)
+
+    def too_large(*_: Any) -> RunConfig:
+        raise StorageError("memory ran out")
+
+    monkeypatch.setattr(session, "with_way", too_large)
+    with pytest.raises(StorageError):
+        train_run(tiny_config({"training.batch_size": 10}), run.path, force=True)
+    assert content(run) == before
+    assert run.status() is Status.FINISHED
+
+
+def test_a_run_tells_its_last_checkpoints_step_while_it_trains(
+    tiny_config: TinyConfig, train_run: TrainRun
+) -> None:
+    run = RunDirectory(Path("run"))
+    told: list[tuple[int, str]] = []
+
+    class Reader(Observer):
+        def stepped(self, step: int) -> None:
+            status = run.read_status()
+            told.append((status["step"], status["status"]))
+
+    train_run(tiny_config({"record.checkpoint_every_seconds": 0.0}), run.path, observer=Reader())
+    assert told == [(step, "training") for step in range(12)]
+
+
+@pytest.mark.parametrize("reached", ["with_way", "Recorder"])
+def test_a_fresh_start_that_is_cut_off_early_can_be_made_again(
+    tiny_config: TinyConfig,
+    train_run: TrainRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reached: str,
 ) -> None:
     run = train_run(tiny_config(), tmp_path / "run").run
     log = run.log_path.read_bytes()
@@ -560,7 +597,7 @@ def test_a_fresh_start_that_is_cut_off_early_can_be_made_again(
 
     for again in ({"force": True}, {}):
         with monkeypatch.context() as patch:
-            patch.setattr(session, "with_way", cut_off)
+            patch.setattr(session, reached, cut_off)
             with pytest.raises(KeyboardInterrupt):
                 train_run(tiny_config(), run.path, force=True)
         assert train_run(tiny_config(), run.path, **again).status is Status.FINISHED
