@@ -44,6 +44,12 @@ LONG = 10
 FEW_TRIED: dict[str, dict[str, Any]] = {
     "not moved": {"discriminator.shift": 0.0},
     "moved by up to a fifth": {"discriminator.shift": 0.2},
+    "dropout in D": {
+        "discriminator.layers": [
+            *("conv 16 4 stride=2", "leaky_relu 0.2", "conv 48 4 stride=2", "leaky_relu 0.2"),
+            *("flatten", "dense 128", "leaky_relu 0.2", "dropout 0.3", "dense 1"),
+        ]
+    },
     "half as long": {"training.steps": 1_150},
     "half as long again": {"training.steps": 3_450},
 }

@@ -31,7 +31,7 @@ INTRODUCTION = """\
 # The default recipes, measured
 
 `gancli train --digit 7` is the recipe `digit`, `gancli train` is `digits`, and on an NVIDIA GPU the
-wider `digits-gpu`, of which nothing is measured here, for want of one. This page is written by
+wider `digits-gpu`, of which only a start is measured, for want of one. This page is written by
 `python bench/default_recipe.py RUNS_DIR`, of runs of one thread each, two at a time. Its parts may
 be of different days, and each ends with the machine it was measured on; seconds compare within a
 part alone.
@@ -377,9 +377,11 @@ def _levers(folder: Path, before: str, where: str) -> str:
         "steps. Without normalisation, rates of 5e-3 drew eights black at either length. The rows "
         "`residual`, `residual-d` and `head-depthwise` are of a later day. Those of "
         "`digits` vary what that was at first, too, of 20,000 steps; `norm-group` is what it is "
-        "now, at a third of its length.\n"
+        "now, at a third of its length. `digits-gpu` at first was without norms, too; two cores "
+        "take it through 3 % of its length, which tells a good start from a bad one, no more. It "
+        "is `norm-group-rate-15` now: at rates of 3e-3 one start of three was slow.\n"
     )
-    for recipe in ("digit", "digits"):
+    for recipe in search.RECIPES:
         done = search.finished(search.jobs(folder, recipe, search.DIGITS, search.SEEDS))
         told = _kept(_under(before, "###"), f"`{recipe}`")
         if done:

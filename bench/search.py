@@ -3,13 +3,13 @@
     python bench/search.py RUNS_DIR                    # every variant; give it again to go on
     python bench/search.py RUNS_DIR --only rate        # variants whose names begin so
     python bench/search.py RUNS_DIR --no-training      # the table, of the runs that are there
-    python bench/search.py RUNS_DIR --recipe digits    # of the conditional default
+    python bench/search.py RUNS_DIR --recipe digits    # of the conditional default; or digits-gpu
 
-The variants stand in bench/search-digit.toml and bench/search-digits.toml: each is that recipe, as
-it was at first, with some settings changed. They are trained on MNIST's first 50,000 training
-images, two at a time, one thread each, and scored on the last 10,000, which are withheld from
-training. The test split is never looked at. Seconds are those of one core spent in training, so
-that others on the machine disturb little.
+The variants stand in bench/search-RECIPE.toml: each is that recipe, as it was at first, with some
+settings changed. They are trained on MNIST's first 50,000 training images, two at a time, one
+thread each, and scored on the last 10,000, which are withheld from training. The test split is
+never looked at. Seconds are those of one core spent in training, so that others on the machine
+disturb little.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from gancli.config import RunConfig
 from gancli.metrics.scores import score
 
 HOLDOUT = 10_000
+RECIPES = ("digit", "digits", "digits-gpu")
 DIGITS, SEEDS = [7, 2, 8], [0, 1, 2]
 LEAST_RUNS = 3
 FIGURES = (
@@ -55,7 +56,7 @@ class Job:
     @property
     def name(self) -> str:
         """The run's."""
-        which = "digits" if self.digit is None else f"digit-{self.digit}"
+        which = self.recipe if self.digit is None else f"digit-{self.digit}"
         return f"{self.variant}-{which}-seed-{self.seed}"
 
     @property
@@ -199,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("folder", type=Path, metavar="RUNS_DIR")
     parser.add_argument("--only", default="", help="variants whose names begin so")
-    parser.add_argument("--recipe", default="digit", choices=("digit", "digits"))
+    parser.add_argument("--recipe", default="digit", choices=RECIPES)
     parser.add_argument("--digits", type=int, nargs="+", default=DIGITS, help="of `digit`")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--side-by-side", type=int, default=2)

@@ -2,6 +2,7 @@
 
     python docs/make_gallery.py                 # half an hour on two cores at first, then a minute
     python docs/make_gallery.py --fresh         # again from the start, once a recipe has changed
+    python docs/make_gallery.py --only digits   # the parts in whose titles that stands
     python docs/make_gallery.py --work DIR      # runs are kept there instead of in build/gallery
 
 It needs what the tests need (`pip install -e '.[test]'`), and Chromium to look at reports.
@@ -246,14 +247,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, default=DOCS.parent / "build" / "gallery")
     parser.add_argument("--fresh", action="store_true", help="forget the runs that are there")
+    parser.add_argument("--only", default="", help="the parts in whose titles this stands")
     asked = parser.parse_args()
+    chosen = [shot for shot in SHOTS if asked.only.lower() in shot.title.lower()]
     work: Path = asked.work.resolve()
     if asked.fresh:
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(GALLERY, ignore_errors=True)
-    GALLERY.mkdir()
-    for shot in SHOTS:
+    if chosen == list(SHOTS):
+        shutil.rmtree(GALLERY, ignore_errors=True)
+    GALLERY.mkdir(exist_ok=True)
+    for shot in chosen:
         shot.take(shot, work)
     sizes = {path.name: path.stat().st_size for path in sorted(GALLERY.iterdir())}
     for name, size in {**sizes, "together": sum(sizes.values())}.items():

@@ -30,7 +30,8 @@ def sample(
     ] = None,
     grid: Annotated[str | None, typer.Option(metavar="RxC", help="Rows and columns.")] = None,
     separate: Annotated[
-        bool, typer.Option("--separate", help="One PNG a seed, in a folder.")
+        bool,
+        typer.Option("--separate", help="One PNG a seed, in a folder that then has no others."),
     ] = False,
     digit: Annotated[
         int | None, typer.Option(help="The class to draw, of a conditional run.")
