@@ -612,9 +612,6 @@ def _too_short(case: _Case) -> Finding | None:
             f"{max(step, case.pause or 0)} steps and {len(case.log)} log lines; "
             f"{case.limits.least_steps} and {case.limits.least_lines} are needed to judge"
         )
-        if case.pause is not None:
-            evidence = f"{evidence}; it has not come to its end"
-            return Finding("not trained long enough", Severity.NOTE, epoch, evidence)
     elif _rises(case) and _late(case.diversity) < case.limits.learned:
         evidence = (
             f"fakes differ by {_late(case.diversity):.0%} of what real images do, and by "
@@ -622,6 +619,9 @@ def _too_short(case: _Case) -> Finding | None:
         )
     else:
         return None
+    if case.pause is not None:
+        evidence = f"{evidence}; it has not come to its end"
+        return Finding("not trained long enough", Severity.NOTE, epoch, evidence)
     training = case.config.training
     if training.steps is not None:
         changes = [f"training.steps={max(4 * training.steps, 4 * case.limits.least_steps)}"]

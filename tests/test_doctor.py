@@ -142,6 +142,9 @@ def test_fakes_that_become_more_varied_still_are_young_not_collapsed() -> None:
     grows = [0.05 * 1.17**line for line in range(20)]
     diagnosis = diagnose(course(diversity_fake=grows), config(training__epochs=20))
     assert names(diagnosis) == ["not trained long enough"]
+    (finding,) = diagnose(course(diversity_fake=grows), config(), pause=1000).findings
+    assert finding.evidence.endswith("; it has not come to its end")
+    assert not finding.remedy
     assert diagnosis.findings[0].remedy == ("training.epochs=80",)
     longer = diagnose(course(diversity_fake=grows), config(training__steps=500))
     assert longer.findings[0].remedy == ("training.steps=2000",)
