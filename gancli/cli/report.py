@@ -12,7 +12,6 @@ import typer
 from gancli import api, runs
 from gancli.cli.options import JsonOption, QuietOption, RunsDirOption
 from gancli.cli.output import Output
-from gancli.runs import runs_dir_words
 
 
 def report(
@@ -47,11 +46,12 @@ def report(
     output.say(f"{made.path} has {made.bytes / 1e6:.2f} MB, and opens in any browser")
     number = next((n for n, shown in enumerate(made.runs) if shown.commands), 0)
     found = runs.find_run(names[number] if names else None, runs_dir)
-    words = ["gancli", "animate", found.name]
-    if made.runs[number].commands:  # as on the page, which has the config beside it
-        config = {"config.toml": str(found.config_path)}
-        words = [config.get(word, word) for word in shlex.split(made.runs[number].commands[0])]
-    output.next(*words, *runs_dir_words(found.path.parent))
+    command = found.command("animate", found.name)
+    if made.runs[number].commands:
+        command = made.runs[number].commands[0]
+    # On the page, the config is at hand.
+    config = {"config.toml": str(found.config_path)}
+    output.next(*(config.get(word, word) for word in shlex.split(command)))
     output.result(
         made.path,
         {
