@@ -202,8 +202,7 @@ def states(folder: Path) -> list[Path]:
 
 def unvouched(folder: Path) -> Path | None:
     """Return the newest state that has no checksum beside it, by which it would count; or None."""
-    found = [path for path in folder.iterdir() if _STATE.fullmatch(path.name)]
-    lacking = (path for path in found if not checksum_path(path).exists())
+    lacking = (path for path in _named(folder, _STATE) if not checksum_path(path).exists())
     return max(lacking, key=step_of, default=None)
 
 
@@ -220,7 +219,7 @@ def step_of(path: Path) -> int:
 def prune_states(folder: Path) -> None:
     """Remove all but the newest states, those without a checksum too."""
     kept = states(folder)[:_STATES_KEPT]
-    remove([p for p in folder.iterdir() if _STATE.fullmatch(p.name) and p not in kept])
+    remove([path for path in _named(folder, _STATE) if path not in kept])
 
 
 def remove(paths: list[Path]) -> None:
@@ -233,5 +232,9 @@ def remove(paths: list[Path]) -> None:
 def _numbered(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
     if not folder.is_dir():
         return []
-    found = [path for path in folder.iterdir() if pattern.fullmatch(path.name)]
+    found = _named(folder, pattern)
     return sorted((path for path in found if checksum_path(path).exists()), key=step_of)
+
+
+def _named(folder: Path, pattern: re.Pattern[str]) -> list[Path]:
+    return [path for path in folder.iterdir() if pattern.fullmatch(path.name)]
