@@ -43,6 +43,10 @@ _LOOK_SECONDS = 1.0
 _SLOW = 0.7
 _TRIAL_SECONDS = 0.3
 _AGAIN_SECONDS = 60.0
+# So long a run is worth a second trial before it does with fewer threads than there are cores for:
+# what keeps a core busy for a second, after an installation say, would cost it half a minute.
+_LONG_RUN_SECONDS = 60.0
+_PAUSE_SECONDS = 1.0
 
 
 class Way(NamedTuple):
@@ -59,7 +63,8 @@ def fastest_way(
 
     Takes some tenths of a second, on batches as large as that allows (of a long run with heavy
     steps some seconds, on a quarter of a batch at most), and leaves torch's thread count and random
-    numbers anyhow.
+    numbers anyhow. Where fewer than the most threads win, a run of a minute or more tries again
+    after a second, and that counts: what slowed the others may have passed.
 
     Args:
         config: the run's.
@@ -71,7 +76,6 @@ def fastest_way(
     if len(ways) == 1:
         return ways[0]
     most_steps = max(1, plan.total_steps // 100)
-    rates: dict[Way, list[float]] = {way: [] for way in ways}
     try:
         first = _with_precision(config, ways[0].precision)
         # One size for all: what counts is steps, which compare on as many images alone.
@@ -84,18 +88,35 @@ def fastest_way(
         for step in steps.values():
             for _ in range(1 if device.type == "cpu" else _STEPS_TO_WARM):
                 step()
-        for _ in range(_ROUNDS):
-            for way in ways:
-                if way == ways[0] or not _crawls(rates[way], rates[ways[0]]):
-                    torch.set_num_threads(way.threads)
-                    made, taken = _window(steps[way.precision], most_steps, window_seconds, device)
-                    rates[way].append(made / taken)
-            if _settled(list(rates.values())):
-                break
+
+        def window(way: Way) -> float:
+            torch.set_num_threads(way.threads)
+            made, taken = _window(steps[way.precision], most_steps, window_seconds, device)
+            return made / taken
+
+        found, rate = _trial(ways, window)
+        fewer = found.threads < max(way.threads for way in ways)
+        if fewer and plan.total_steps > _LONG_RUN_SECONDS * rate:
+            time.sleep(_PAUSE_SECONDS)
+            found, _ = _trial(ways, window)
     except TrainingError:  # it will diverge, in whatever way
         return ways[0]
+    return found
+
+
+def _trial(ways: Sequence[Way], window: Callable[[Way], float]) -> tuple[Way, float]:
+    """Return the way that makes most steps a second in windows of time, and how many."""
+    rates: dict[Way, list[float]] = {way: [] for way in ways}
+    for _ in range(_ROUNDS):
+        for way in ways:
+            if way == ways[0] or not _crawls(rates[way], rates[ways[0]]):
+                rates[way].append(window(way))
+        if _settled(list(rates.values())):
+            break
     # One window in three may have met something else that the machine did.
-    return _fastest({way: statistics.median(found) for way, found in rates.items()})
+    medians = {way: statistics.median(found) for way, found in rates.items()}
+    found = _fastest(medians)
+    return found, medians[found]
 
 
 def _with_precision(config: RunConfig, precision: str) -> RunConfig:

@@ -34,6 +34,9 @@ class Machine:
     def perf_counter(self) -> float:
         return self.now
 
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
     def step(self) -> None:
         self.now += self.milliseconds[torch.get_num_threads()] / 1000
 
@@ -79,8 +82,41 @@ def test_the_thread_count_that_makes_most_steps_wins(
     fastest: int,
 ) -> None:
     made = machine(milliseconds)
-    assert tried(tiny_config, list(milliseconds)) == (fastest, "fp32")
+    assert tried(tiny_config, list(milliseconds), **{"training.steps": 1_000}) == (fastest, "fp32")
     assert made.now < 0.3 * len(milliseconds) + max(milliseconds.values()) / 1000
+
+
+@pytest.mark.parametrize(
+    ("busy_seconds", "steps", "threads", "trials"),
+    [
+        (0.8, 6_100, 2, 2),  # of one thread, a bit more than a minute
+        (60.0, 6_100, 1, 2),
+        (0.8, 5_900, 1, 1),
+        (0.0, 6_100, 2, 1),
+    ],
+)
+def test_a_long_run_tries_again_before_it_does_with_fewer_threads(
+    tiny_config: TinyConfig,
+    machine: Callable[[Milliseconds], Machine],
+    monkeypatch: pytest.MonkeyPatch,
+    busy_seconds: float,
+    steps: int,
+    threads: int,
+    trials: int,
+) -> None:
+    made = machine({1: 10.0, 2: 6.0})
+    slept: list[float] = []
+    usual = made.sleep
+    monkeypatch.setattr(made, "sleep", lambda seconds: slept.append(seconds) or usual(seconds))
+
+    def step() -> None:
+        waits = torch.get_num_threads() == 2 and made.now < busy_seconds
+        made.now += 0.05 if waits else made.milliseconds[torch.get_num_threads()] / 1000
+
+    monkeypatch.setattr(trial, "_step_of", lambda *_: step)
+    assert tried(tiny_config, [1, 2], **{"training.steps": steps}).threads == threads
+    assert len(slept) == trials - 1
+    assert made.now < 0.7 * trials + sum(slept)
 
 
 def test_one_window_that_something_disturbed_decides_nothing(
