@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -194,35 +195,34 @@ class Recorder:
         )
 
     def keep(self, state: TrainState) -> None:
-        """Keep the generator as it is."""
-        path = checkpoints.snapshot_path(self.run.path, state.step)
-        checkpoints.save(self._checkpoint(path, "generator", state, state.shown.state_dict()))
+        """Keep the generator as it is.
+
+        Raises:
+            TrainingError: a weight is no finite number; so of the next two.
+        """
+        path, tensors = checkpoints.snapshot_path(self.run.path, state.step), self._weights(state)
+        checkpoints.save(self._checkpoint(path, "generator", state, tensors))
 
     def score(self, state: TrainState, step_seconds: float) -> None:
         """Score the samples, if the time allows; the best generator is kept."""
+        self._weights(state)
         record = self.quality.score(self._trained(state), step_seconds)
         if record is not None:
             self.observer.scored(record)
 
     def save(self, state: TrainState) -> None:
-        """Write all there is to go on from; the states before the last two go.
-
-        Raises:
-            TrainingError: a weight is no finite number.
-        """
-        tensors = to_tensors(state)
-        path = checkpoints.state_path(self.run.path, state.step)
-        try:
-            checkpoints.check_finite(tensors, path)
-        except CheckpointError as error:
-            raise TrainingError(
-                f"weights or figures are no longer finite at step {state.step}: training diverged. "
-                "The checkpoint before is kept; lower the learning rates or add a penalty "
-                "(--set loss.r1=1 --set loss.r2=1)"
-            ) from error
+        """Write all there is to go on from; the states before the last two go."""
+        path, tensors = checkpoints.state_path(self.run.path, state.step), to_tensors(state)
+        _check_finite(tensors, path, state.step)
         checkpoints.save(self._checkpoint(path, "state", state, tensors))
         checkpoints.prune_states(self.run.path)
         self.write_status(Status.TRAINING, state.step)
+
+    def _weights(self, state: TrainState) -> dict[str, Tensor]:
+        """Return the generator's tensors. On CUDA a step may have left nan in its statistics."""
+        tensors = state.shown.state_dict()
+        _check_finite(tensors, self.run.path, state.step)
+        return tensors
 
     def _checkpoint(
         self, path: Path, kind: str, state: TrainState, tensors: dict[str, Tensor]
@@ -272,6 +272,17 @@ class Recorder:
                 "sessions": sessions,
             }
         )
+
+
+def _check_finite(tensors: Mapping[str, Tensor], path: Path, step: int) -> None:
+    try:
+        checkpoints.check_finite(tensors, path)
+    except CheckpointError as error:
+        raise TrainingError(
+            f"weights or figures are no longer finite at step {step}: training diverged. "
+            "The checkpoint before is kept; lower the learning rates or add a penalty "
+            "(--set loss.r1=1 --set loss.r2=1)"
+        ) from error
 
 
 def _may_be_whole(error: CheckpointError) -> bool:

@@ -126,14 +126,27 @@ def test_what_is_trained_depends_on_how_many_images_there_are() -> None:
         assert (len(splits.train), found.discriminator.shift) == (64, shift)
 
 
-def test_where_a_device_is_picked_convolutions_become_exact(
+def test_where_a_device_is_picked_convolutions_and_products_become_exact(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("torch.backends.cudnn.deterministic", False)
     monkeypatch.setattr("torch.backends.cudnn.allow_tf32", True)
+    torch.backends.cuda.matmul.allow_tf32 = True
     assert devices.pick_device("cpu") == torch.device("cpu")
     assert torch.backends.cudnn.deterministic
     assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize(
+    ("device", "found", "wanted"),
+    [("cpu", False, True), ("cuda", True, True), ("cuda", False, False), ("mps", True, False)],
+)
+def test_16_bits_are_tried_where_a_device_multiplies_them(
+    device: str, found: bool, wanted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda **_: found)
+    assert devices.multiplies_16_bits(torch.device(device)) == wanted
 
 
 @pytest.mark.parametrize("present", [True, False])

@@ -533,8 +533,23 @@ class Reshape(nn.Module):
 
 def _batch_norm(layer: _Layer, shape: Shape) -> _Built:
     layer.counts("nothing", 0)
-    make = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+    make = BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
     return make(shape[0], layer.real(layer.option("eps", "1e-5"), 1e-12, 10)), shape
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation of images (Ioffe and Szegedy, 2015).
+
+    Torch's own has wrong gradients on MPS of images that are laid out pixel by pixel, or fails
+    (https://github.com/pytorch/pytorch/issues/175189).
+    """
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Return the batch, each channel by its own mean and spread."""
+        if batch.device.type == "mps":
+            batch = batch.contiguous()
+        normalised: Tensor = super().forward(batch)
+        return normalised
 
 
 def _group_norm(layer: _Layer, shape: Shape) -> _Built:

@@ -47,7 +47,7 @@ class Optimizer:
         names: of the weights, in order.
         weights: the same.
         moments: for each of :data:`MOMENTS` a tensor a weight: float32, as the weight or, of
-            ``step``, [].
+            ``step``, []; a step that the host reads lies in its memory.
         can_skip: whether :meth:`step` takes ``skip``.
     """
 
@@ -57,7 +57,8 @@ class Optimizer:
         self.names = [name for name, _ in network.named_parameters()]
         self.weights: list[Tensor] = list(network.parameters())
         self.moments: dict[str, list[Tensor]] = {
-            key: [_fresh(weight, key) for weight in self.weights] for key in MOMENTS[config.name]
+            key: [_fresh(weight, key, self.can_skip) for weight in self.weights]
+            for key in MOMENTS[config.name]
         }
 
     def forget_gradients(self) -> None:
@@ -155,7 +156,7 @@ class Optimizer:
             )
 
 
-def _fresh(weight: Tensor, key: str) -> Tensor:
+def _fresh(weight: Tensor, key: str, fused: bool) -> Tensor:
     if key == "step":
-        return torch.zeros((), device=weight.device)
+        return torch.zeros((), device=weight.device if fused else "cpu")
     return torch.zeros_like(weight, memory_format=torch.preserve_format, requires_grad=False)

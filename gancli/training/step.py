@@ -305,7 +305,7 @@ def _generator_step(
     loss, slopes = slopes_of(state, batch, config)
     # What D remembered is free by now, and after steps ahead that is more than all of G's.
     if config.training.unrolled_steps:
-        memory.give_back()
+        _give_back(loss.device)
     return _generator_learns(state, batch, loss, slopes)
 
 
@@ -374,9 +374,15 @@ def _unrolled_logits(
             name: weight - rate * gradient
             for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
         }
-    memory.give_back()
+    _give_back(batch.fake.device)
     logits: Tensor = functional_call(discriminator, weights, (batch.fake, batch.labels))
     return logits
+
+
+def _give_back(device: torch.device) -> None:
+    """Hand free memory back to the system, of which an accelerator's images took none."""
+    if device.type == "cpu":
+        memory.give_back()
 
 
 def _draw_labels(ends: tuple[float, ...], logits: Tensor, state: TrainState) -> Tensor:
@@ -412,7 +418,7 @@ def _both_logits(state: TrainState, batch: _Batch, gammas: tuple[float, float]) 
 def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -> Tensor:
     """Take one step of an optimiser along the gradients, and return their norm.
 
-    On CUDA that is nan where it or the loss is no finite number, and nothing was moved.
+    On CUDA that is nan where it or the loss is no finite number, and no weight was moved.
     """
     gradients = [weight.grad for weight in optimizer.weights if weight.grad is not None]
     loss = loss.detach().clone()
@@ -433,8 +439,9 @@ def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -
 def _is_looked_at(device: torch.device) -> bool:
     """Tell whether the host is to look at a number, though it may have to wait for it.
 
-    CUDA is not asked within a step. A bad update changes nothing there, and leaves a nan in the
-    figures, which the loop finds at the next log line. Optimisers elsewhere cannot leave one out.
+    CUDA is not asked within a step. A bad update moves no weight there, and leaves a nan in the
+    figures, which the loop finds at the next log line. Optimisers elsewhere cannot leave one out,
+    nor can some rules (:attr:`Optimizer.can_skip`).
     """
     return device.type != "cuda"
 

@@ -143,6 +143,14 @@ def test_each_rule_is_torchs_own(rule: str, decay: float) -> None:
         assert torch.allclose(one, other, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize(("rule", "place"), [("adam", "meta"), ("adagrad", "cpu")])
+def test_steps_lie_where_they_are_read(rule: str, place: str) -> None:
+    """A fused kernel counts on the device; other rules read each count on the host."""
+    network = nn.Linear(3, 2, device="meta")
+    steps = Optimizer(network, OptimizerConfig(name=rule)).moments["step"]
+    assert [step.device.type for step in steps] == [place] * 2
+
+
 def test_training_does_not_load_torchs_compiler(tiny_config: TinyConfig, tmp_path: Path) -> None:
     """It takes most of a second, and a run on digits takes thirty."""
     recipe = tmp_path / "tiny.toml"

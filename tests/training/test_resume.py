@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from tiny import TinyConfig, TrainRun
+from torch import Tensor
 
 from gancli import checkpoints, recording, sampling, session
 from gancli.config import RunConfig
@@ -29,6 +30,7 @@ from gancli.pictures.grid import make_grid
 from gancli.runs import RunDirectory, Status
 from gancli.training import loop
 from gancli.training import step as step_module
+from gancli.training.state import TrainState
 from gancli.training.step import train_step
 
 SGD = {"generator_optimizer.name": "sgd", "discriminator_optimizer.name": "sgd"}
@@ -528,6 +530,27 @@ def test_where_the_host_does_not_wait_for_losses_it_learns_at_a_save_or_log_line
     for path in checkpoints.states(run.path):
         checkpoints.check_finite(checkpoints.load(path).tensors, path)
     assert all(json.dumps(record, allow_nan=False) for record in run.read_log())
+
+
+@pytest.mark.parametrize("due", ["keep_every", "score_every"])
+def test_nothing_is_kept_of_a_network_that_is_no_longer_finite(
+    tiny_config: TinyConfig, train_run: TrainRun, due: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A skipped step on an accelerator leaves what a batch norm has seen, which may be nan."""
+
+    def step(state: TrainState, *arguments: Any, **options: Any) -> Tensor:
+        if state.step == 3:
+            next(state.generator.buffers()).fill_(torch.nan)
+        return train_step(state, *arguments, **options)
+
+    monkeypatch.setattr(loop, "train_step", step)
+    every = {"record.keep_every": 100, "record.log_every": 100, f"record.{due}": 0.5}
+    with pytest.raises(TrainingError, match="no longer finite at step"):
+        train_run(tiny_config({**WITH_BATCH_NORM, **every}), Path("run"))
+    kept = [*checkpoints.snapshots(Path("run")), *Path("run").rglob("best*.safetensors")]
+    assert kept
+    for path in kept:
+        checkpoints.check_finite(checkpoints.load(path).tensors, path)
 
 
 def test_a_batch_of_one_and_batch_norm_do_not_go_together(
