@@ -87,7 +87,7 @@ def describe(
         if not source.isprintable():
             raise ConfigError(f"--data {source!r}: the name has signs that no config can hold")
         # A path counts from where the command is given, and must mean the same from anywhere.
-        changes["data.source"] = str(files.user_path(source).resolve())
+        changes["data.source"] = str(files.resolved(files.user_path(source)))
     if preview:
         for key in ("epochs", "steps"):
             if f"training.{key}" in changes:
@@ -158,11 +158,22 @@ def train(
         GancliError: of the kind that says what is wrong; see :mod:`gancli.errors`.
     """
     check_on_failure(on_failure)
+    check_max_seconds(max_seconds)
     config = describe(recipe, digit=digit, seed=seed, data=data, settings=settings, device=device)
     run = runs.new_run(Path(runs_dir), name or runs.default_name(config))
     placement = Placement(run, device, max_seconds, force, on_failure=on_failure)
     job = jobs.Job(config, placement)
     return jobs.train_one(job, observer or Observer())
+
+
+def check_max_seconds(seconds: float | None) -> None:
+    """Refuse a limit that is none.
+
+    Raises:
+        ConfigError: it is no number above 0.
+    """
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise ConfigError(f"--max-seconds {seconds} is out of range: it must be above 0")
 
 
 def check_on_failure(word: str) -> None:
@@ -262,12 +273,14 @@ class Samples:
         count: how many images.
         run: the run's name.
         step: how many steps its generator was trained.
+        judged: whether there are real images to judge it by.
     """
 
     path: Path
     count: int
     run: str
     step: int
+    judged: bool
 
 
 def sample(
@@ -341,7 +354,7 @@ def sample(
         raise ConfigError(f"--grid {grid[0]}x{grid[1]} is out of range: give 1x1 or more")
     for some in (seeds, *ways):
         _check_seeds(some)
-    from gancli import export  # noqa: PLC0415 - imports torch
+    from gancli import data, export  # noqa: PLC0415 - imports torch
 
     trained = load(name, runs_dir=runs_dir, device=device, weights=weights)
     held_out = export.real_images(trained, digit) if real else None
@@ -368,7 +381,8 @@ def sample(
         look=export.Look(numbers, labels, with_real, with_nearest, light, scale, dpi),
     )
     path = export.write(wanted, None if out is None else Path(out), separate, grid)
-    return Samples(path, wanted.count, trained.name, trained.step)
+    judged = data.judges(trained.config.data)
+    return Samples(path, wanted.count, trained.name, trained.step, judged)
 
 
 def runs_named(
@@ -396,7 +410,7 @@ def animate(
     *,
     kind: str = "evolution",
     digits: bool = False,
-    out: Sequence[str | Path] = (),
+    out: str | Path | Sequence[str | Path] = (),
     fps: float | None = None,
     seconds: float | None = None,
     scale: int | None = None,
@@ -419,8 +433,8 @@ def animate(
         kind: ``evolution`` (the frames of the training), ``walk`` (through latents), ``truncation``
             (latents grow and shrink) or ``morph`` (through the classes).
         digits: the ten runs of one recipe, a digit each; ``name`` is one of them or the recipe.
-        out: the files, or folders for PNGs; by default a GIF and an MP4 called after the kind,
-            among the run's films, or in the current folder for several runs.
+        out: the file, or several, or folders for PNGs; by default a GIF and an MP4 called after
+            the kind, among the run's films, or in the current folder for several runs.
         fps: pictures a second; 10 of frames and 20 of what is drawn, or what ``seconds`` asks.
         seconds: how long the pictures take in all, without the hold.
         scale: pixels per pixel; by default the longer side comes to about 970, of several 1280.
@@ -462,7 +476,7 @@ def animate(
     return films.make(
         found,
         kind,
-        [Path(path) for path in out],
+        [Path(path) for path in ([out] if isinstance(out, str | Path) else out)],
         fps=fps,
         seconds=seconds,
         scale=scale,

@@ -632,6 +632,11 @@ def _too_short(case: _Case) -> Finding | None:
         and not case.config.discriminator.shift
     ):
         changes.append("discriminator.shift=auto")  # the run has kept what its own length came to
+    every, lines = case.config.record.log_every, 4 * case.limits.least_lines
+    if case.log and len(case.log) < case.limits.least_lines and isinstance(every, float):
+        end = epoch * 4
+        if end < lines * every:
+            changes.append(f"record.log_every={end / lines:.2g}")
     return Finding("not trained long enough", Severity.NOTE, epoch, evidence, tuple(changes))
 
 

@@ -72,6 +72,18 @@ def need_folder_of(target: Path) -> None:
         raise StorageError(f"cannot write {target}: its folder does not exist; create it first")
 
 
+def resolved(path: Path) -> Path:
+    """Return a path without links.
+
+    Raises:
+        StorageError: they lead in a circle.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # an OSError as of Python 3.13
+        raise StorageError(f"cannot read {path}: its links lead in a circle") from error
+
+
 def need_writable(folder: Path) -> None:
     """Refuse a folder that may not be written to before the work whose result it is to hold."""
     if not os.access(folder, os.W_OK):
@@ -121,10 +133,10 @@ def atomic_folder(target: Path, belongs: Callable[[str], bool]) -> Iterator[Path
     """
     try:
         if target.is_symlink():
-            target = target.resolve()
+            target = resolved(target)
         in_the_way = target.exists() and not target.is_dir()
         names = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
-        is_left = Path.cwd().is_relative_to(target.resolve())
+        is_left = Path.cwd().is_relative_to(resolved(target))
     except OSError as error:
         raise storage_error(error, target) from error
     if in_the_way:

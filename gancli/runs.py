@@ -6,13 +6,14 @@ import contextlib
 import dataclasses
 import enum
 import json
+import math
 import os
 import re
 import shlex
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,20 @@ _STATUS_TYPES = {
     "command": list,
 }
 _SESSION_NUMBERS = ("first_step", "last_step", "seconds", "step_seconds", "images_per_second")
+CONFIG = "config.toml"
+# What reading a file may raise that is not what gancli wrote.
+DAMAGE = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+_LONGEST_NUMBER = 300  # signs, by which even a whole one can be told as a float
 _QUALITY_KEYS = ("step", "epoch", "score")
+_TEXTS = ("figure",)  # of records, what is no number
 _LOG_KEYS = ("step", "epoch", "d_loss", "g_loss", "d_accuracy_real", "d_accuracy_fake")
 
 
@@ -76,7 +90,7 @@ class RunDirectory:
     @property
     def config_path(self) -> Path:
         """The resolved config, itself a valid recipe."""
-        return self.path / "config.toml"
+        return self.path / CONFIG
 
     @property
     def status_path(self) -> Path:
@@ -172,7 +186,7 @@ class RunDirectory:
             CheckpointError: run.json is damaged.
         """
         try:
-            status = json.loads(self.status_path.read_bytes())
+            status = parse_json(self.status_path.read_bytes())
         except FileNotFoundError:
             return {}
         except OSError as error:
@@ -335,11 +349,34 @@ def _read_lines(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
         try:
             record = json.loads(line)
             for key in keys:
-                record[key] + 0
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+                float(record[key] + 0)
+            for key, value in record.items():
+                if key not in _TEXTS:
+                    float(value + 0)
+        except DAMAGE as error:
             raise CheckpointError(f"{path}, line {number}: damaged") from error
         records.append(record)
     return records
+
+
+def parse_json(text: bytes) -> Any:
+    """Return what JSON says, as gancli writes it: every number is finite.
+
+    Raises:
+        ValueError: it is no such JSON.
+        RecursionError: its lists are too deep.
+    """
+
+    def number(sort: type[int] | type[float]) -> Callable[[str], float]:
+        def parse(word: str) -> float:
+            if len(word) > _LONGEST_NUMBER or not math.isfinite(found := sort(word)):
+                raise ValueError(f"{word[:20]} is no finite number")
+            return found
+
+        return parse
+
+    of_word = number(float)
+    return json.loads(text, parse_constant=of_word, parse_float=of_word, parse_int=number(int))
 
 
 def _unreadable(path: Path, error: OSError) -> StorageError:
@@ -367,7 +404,7 @@ def reading(path: Path, command: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, *DAMAGE) as error:
         raise CheckpointError(f"{path} is damaged; write it anew: {command}") from error
 
 
@@ -444,10 +481,12 @@ def list_runs(runs_dir: Path) -> list[RunDirectory]:
     """Return the runs in a folder, the one last written first.
 
     Raises:
-        StorageError: the folder cannot be read.
+        StorageError: the folder cannot be read, or is none.
     """
     try:
-        entries = list(runs_dir.iterdir()) if runs_dir.is_dir() else []
+        entries = list(runs_dir.iterdir())
+    except FileNotFoundError:
+        entries = []
     except OSError as error:
         raise _unreadable(runs_dir, error) from error
     runs = []
@@ -488,12 +527,15 @@ def find_digits(name: str | None, runs_dir: Path) -> list[RunDirectory]:
     """Return the runs of one recipe on each of the ten digits, by the names they have by default.
 
     Args:
-        name: of any of the ten, or of the recipe; None for the newest such.
-        runs_dir: where they lie.
+        name: of any of the ten, or of the recipe; None for the newest such. A path says itself
+            where they lie.
+        runs_dir: where they lie otherwise.
 
     Raises:
         CheckpointError: one is missing; the command that trains it is named.
     """
+    if name is not None and (place := files.user_path(name)).name != name:
+        runs_dir, name = place.parent, place.name
     if name is None:
         known = [run.name for run in list_runs(runs_dir)]
         name = next((known for known in known if _DIGIT.search(known)), "digit-0")

@@ -30,7 +30,7 @@ from gancli.metrics.scores import CLOSEST_PAIRS, COURSE_IMAGES, Extent
 from gancli.metrics.usefulness import score_usefulness
 from gancli.pictures.blocks import Block, draw_blocks, pair
 from gancli.pictures.grid import save_png
-from gancli.runs import RunDirectory
+from gancli.runs import DAMAGE, RunDirectory, parse_json
 from gancli.sampling import Trained, load
 
 USUAL_SAMPLES = 10_000
@@ -95,9 +95,29 @@ def evaluate(
     if picture is not None:
         files.make_folder(picture.parent)
         _draw_closest(trained, card, picture)
-    if (kept := kept_at(trained, card)) is not None:
-        files.write_text(kept, json.dumps(as_dict(trained, card), indent=2) + "\n")
+    if path is not None:
+        about = _beside_kept(as_dict(trained, card), path, whole=card.closest is not None)
+        files.write_text(path, json.dumps(about, indent=2) + "\n")
     return card
+
+
+def _beside_kept(about: dict[str, Any], path: Path, *, whole: bool) -> dict[str, Any]:
+    """Return a card together with the figures of the same weights that it lacks and a kept one has.
+
+    Of figures that both have, a ``whole`` card has the better ones, and of two others the longer.
+    """
+    try:
+        kept = parse_json(path.read_bytes())
+        names = {figure["name"] for figure in kept["figures"]}
+        if kept["step"] != about["step"] or (whole and kept["judge"] != about["judge"]):
+            return about
+    except (OSError, *DAMAGE):
+        return about
+    ours = {figure["name"] for figure in about["figures"]}
+    first, other = (about, kept) if whole or names <= ours else (kept, about)
+    known = ours if first is about else names
+    more = [figure for figure in other["figures"] if figure["name"] not in known]
+    return {**first, "figures": [*first["figures"], *more]}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,6 +187,7 @@ def history(
             f"{run.path} has kept no generators (snapshots), so it has no history yet; "
             f"{run.remedy()}"
         )
+    files.need_writable(run.history_path.parent)
     first = load(paths[0], device=device)
     splits = first.splits()
     appointed = _appointed(first, splits, judge)
@@ -284,10 +305,10 @@ def kept_at(trained: Trained, card: ScoreCard) -> Path | None:
     if path is None or card.closest is not None:
         return path
     try:
-        kept = json.loads(path.read_bytes())
+        kept = parse_json(path.read_bytes())
         names = {figure["name"] for figure in kept["figures"]}
         says_less = kept["step"] == trained.step and names > {each.name for each in card.figures}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *DAMAGE):
         return path
     return None if says_less else path
 
@@ -324,7 +345,7 @@ def _block(pairs: Pairs, title: str) -> Block:
     return Block(tiles, CLOSEST_PAIRS, title, notes)
 
 
-def as_dict(trained: Trained, card: ScoreCard) -> dict[str, object]:
+def as_dict(trained: Trained, card: ScoreCard) -> dict[str, Any]:
     """Return a score card with what it is of, fit for JSON."""
     picture = closest_path(trained, card)
     return {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import re
 import statistics
@@ -14,7 +13,7 @@ import torch
 from gancli import config
 from gancli.config import RunConfig
 from gancli.networks import build_discriminator, build_generator, parameters
-from gancli.runs import RunDirectory, reading
+from gancli.runs import RunDirectory, parse_json, reading
 
 _LOGGED = ("d_loss", "g_loss", "d_accuracy_real", "d_accuracy_fake")
 # Keys in which several seeds of one thing may differ.
@@ -83,7 +82,9 @@ def row(run: RunDirectory) -> Row:
     with torch.device("meta"):
         generator, discriminator = build_generator(described), build_discriminator(described)
     figures = {name: float(log[-1][name]) for name in _LOGGED} if log else {}
-    speeds = [float(each["images_per_second"]) for each in run.read_status().get("sessions", [])]
+    speeds = [
+        float(each.get("images_per_second", 0.0)) for each in run.read_status().get("sessions", [])
+    ]
     if any(speeds):  # a session that found the run finished had none
         figures["images_per_second"] = [speed for speed in speeds if speed][-1]
     scores, protocol = _scores(run)
@@ -112,7 +113,7 @@ def _scores(
     if not run.scores_path.exists():
         return {}, {}
     with reading(run.scores_path, f"gancli evaluate {run.name}"):
-        card = json.loads(run.scores_path.read_bytes())
+        card = parse_json(run.scores_path.read_bytes())
         if card["step"] != run.read_status().get("step"):
             return {}, {}
         scores = {

@@ -13,7 +13,7 @@ import gancli
 from gancli import api, config, devices, preparing, recipes
 from gancli.errors import ConfigError, DataError, GancliError
 from gancli.networks import build_discriminator, build_generator
-from gancli.runs import Status, default_name
+from gancli.runs import RunDirectory, Status, default_name
 
 
 def test_recipes_are_listed_in_order() -> None:
@@ -226,3 +226,20 @@ def test_labels_that_are_not_there_cannot_be_asked_for(tiny_data: Path) -> None:
 def test_a_device_that_is_not_there_is_refused() -> None:
     with pytest.raises(GancliError, match=r"--device cuda: not on this machine; it has .*cpu"):
         gancli.train(digit=7, device="cuda")
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_limit_is_a_time(seconds: float) -> None:
+    with pytest.raises(ConfigError, match="is out of range: it must be above 0"):
+        api.train("digit", digit=7, max_seconds=seconds)
+    assert not Path("checkpoints").exists()
+
+
+def test_a_film_has_one_place_or_several(tiny_run: RunDirectory) -> None:
+    for out in ("seven.gif", Path("eight.gif"), ["nine.gif", Path("ten.gif")]):
+        films = api.animate(tiny_run.path, out=out)
+        wanted = out if isinstance(out, list) else [out]
+        assert [film.path for film in films] == list(map(Path, wanted))
+    assert sorted(path.name for path in Path().iterdir()) == [
+        *("eight.gif", "nine.gif", "seven.gif", "ten.gif"),
+    ]

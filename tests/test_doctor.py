@@ -150,6 +150,13 @@ def test_fakes_that_become_more_varied_still_are_young_not_collapsed() -> None:
     assert longer.findings[0].remedy == ("training.steps=2000",)
 
 
+def test_too_few_lines_of_a_log_call_for_more_of_them() -> None:
+    short = [line | {"epoch": 0.16} for line in course()[:1]]
+    ran = config(training__steps=600, record__log_every=1.0)
+    (finding,) = diagnose(short, ran).findings
+    assert finding.remedy == ("training.steps=2400", "record.log_every=0.04")
+
+
 def test_a_longer_run_of_a_default_decides_anew_whether_images_are_moved() -> None:
     grows = [0.05 * 1.17**line for line in range(20)]
     for shift, more in ((0.0, ("discriminator.shift=auto",)), (0.3, ())):

@@ -37,16 +37,19 @@ def program() -> NoReturn:
 def main() -> NoReturn:
     """Run the command that was given, and exit with its documented code."""
     _fill_closed_streams()
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
-        sys.stdout.reconfigure(errors="backslashreplace")  # names may hold what it has no sign for
-    leave_on_signals()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names may hold what it has no sign for
+        knows_all = sys.stdout.encoding.lower() == "utf-8"
+        sys.stdout.reconfigure(errors="surrogateescape" if knows_all else "backslashreplace")
     try:
+        leave_on_signals()
         code = _run()
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
         hush_stdout()
         code = 0
+    except Interrupted as error:
+        code = _failed("Interrupted", "interrupted", error.exit_code, _wants_json())
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise  # a bug, and its traceback
@@ -56,10 +59,10 @@ def main() -> NoReturn:
 
 
 def _run() -> int:
-    from gancli.cli.app import app  # noqa: PLC0415 - signals are heard before the slow imports
-
-    as_json = "--json" in sys.argv
+    as_json = _wants_json()
     try:
+        from gancli.cli.app import app  # noqa: PLC0415 - signals are heard before the slow imports
+
         return int(app(standalone_mode=False) or 0)
     except GancliError as error:
         if os.environ.get("GANCLI_DEBUG") == "1":
@@ -69,8 +72,8 @@ def _run() -> int:
         return _failed("UsageError", error.format_message(), error.exit_code, as_json)
     except typer.Abort:
         return _failed("Interrupted", "interrupted", 130, as_json)
-    except Interrupted as error:
-        return _failed("Interrupted", "interrupted", error.exit_code, as_json)
+    except Interrupted:
+        raise
     except Exception:
         number = asked_to_leave()
         if number is None:
@@ -80,6 +83,10 @@ def _run() -> int:
         if isinstance(leaving.__context__, BrokenPipeError):
             raise leaving.__context__ from None
         raise
+
+
+def _wants_json() -> bool:
+    return "--json" in sys.argv
 
 
 def _fill_closed_streams() -> None:

@@ -48,7 +48,7 @@ class Digits:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         area = options.max_width, max(2, console.height - self.spare_rows)
-        if console.color_system is None:
+        if console.color_system is None or console.no_color:
             for line in ascii_rows(terminal_tiles(self.images, *area), *area):
                 yield Text(line, no_wrap=True)
             return

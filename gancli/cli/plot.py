@@ -48,7 +48,12 @@ def plot(
         output.next("gancli", "plot", following)
     else:
         output.say(f"{drawn.subject}: {', '.join(path.stem for path in drawn.paths)}")
-        output.next("gancli", "evaluate", subject or drawn.subject, *runs_dir_words(runs_dir))
+        from gancli import data  # noqa: PLC0415 - imports torch
+
+        name = subject or drawn.subject
+        judged = data.judges(runs.find_run(name, runs_dir).read_config().data)
+        following = "evaluate" if judged else "animate"
+        output.next("gancli", following, name, *runs_dir_words(runs_dir))
     if not as_json:
         for path in drawn.paths[:-1]:
             output.stdout(str(path))

@@ -49,9 +49,7 @@ def report(
     command = found.command("animate", found.name)
     if made.runs[number].commands:
         command = made.runs[number].commands[0]
-    # On the page, the config is at hand.
-    config = {"config.toml": str(found.config_path)}
-    output.next(*(config.get(word, word) for word in shlex.split(command)))
+    output.next(*shlex.split(command))
     output.result(
         made.path,
         {

@@ -103,7 +103,8 @@ def sample(
         output.say(f"wrote {made.count:,} real images that {made.run} was not trained on")
     else:
         output.say(f"drew {made.count:,} samples of {made.run} (step {made.step:,})")
-    output.next("gancli", "evaluate", *([run] if run else []), *runs_dir_words(runs_dir))
+    following = "evaluate" if made.judged else "animate"
+    output.next("gancli", following, *([run] if run else []), *runs_dir_words(runs_dir))
     output.result(
         made.path,
         {"path": str(made.path), "count": made.count, "run": made.run, "step": made.step},

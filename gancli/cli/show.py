@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from gancli import runs
 from gancli.cli.options import JsonOption, QuietOption, RunsDirOption
 from gancli.cli.output import Output
 from gancli.errors import CheckpointError, DataError, StorageError
-from gancli.runs import RunDirectory, runs_dir_words
+from gancli.runs import RunDirectory, parse_json, runs_dir_words
 
 
 def show(
@@ -79,12 +78,12 @@ def _row(run: RunDirectory, output: Output) -> dict[str, Any]:
 def _score(run: RunDirectory, name: str) -> float | None:
     """Return a figure that ``gancli evaluate`` found, if it was asked."""
     try:
-        card = json.loads(run.scores_path.read_bytes())
+        card = parse_json(run.scores_path.read_bytes())
         if card["step"] != run.read_status().get("step"):
             return None  # the run was trained further since
         figures = card["figures"]
         return next((float(entry["value"]) for entry in figures if entry["name"] == name), None)
-    except (OSError, ValueError, KeyError, TypeError, CheckpointError, StorageError):
+    except (OSError, *runs.DAMAGE, CheckpointError, StorageError):
         return None
 
 

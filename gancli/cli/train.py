@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -103,8 +102,7 @@ def train(
     output = Output(as_json, quiet)
     stop_silently(quiet)
     processes = _processes(jobs_at_a_time)
-    if max_seconds is not None and not (math.isfinite(max_seconds) and max_seconds > 0):
-        raise ConfigError(f"--max-seconds {max_seconds} is out of range: it must be above 0")
+    api.check_max_seconds(max_seconds)
     api.check_on_failure(on_failure)
     resumed = None
     if resume is not None:
@@ -213,7 +211,9 @@ def _print_plans(planned: list[Job], output: Output) -> None:
             f"epoch, {plan.total_steps:,} steps in all; no run was written"
         )
         configs.append(config)
-        found.append({"config": config.to_table(), "total_steps": plan.total_steps})
+        found.append(
+            {"run": job.run.name, "config": config.to_table(), "total_steps": plan.total_steps}
+        )
     output.next(*(word for word in planned[0].placement.command if word != "--dry-run"))
     if output.as_json:
         output.result(None, found[0] if len(found) == 1 else {"runs": found})

@@ -23,6 +23,7 @@ from gancli.errors import ConfigError, DataError, did_you_mean
 
 EMBEDDED_MNIST = Path(__file__).parent / "mnist"
 _NO_CLASS = 255
+_TEST_IMAGES = ("t10k-images", "test-images")  # how their files' names begin
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,6 +154,14 @@ def load(
     return DataSplits(train, withheld, test, classes)
 
 
+def judges(config: DataConfig) -> bool:
+    """Tell whether data have images to judge by; the catalogue's have, and what is withheld."""
+    if config.source in NAMED_SOURCES or config.holdout:
+        return True
+    path = files.user_path(config.source)
+    return path.is_dir() and any(_find_idx(path, start) for start in _TEST_IMAGES)
+
+
 def load_for(config: DataConfig) -> DataSplits:
     """Load the data of a config, one class of it if it says so.
 
@@ -198,10 +207,10 @@ def _read(source: str, image_size: int, channels: int) -> tuple[ImageSet, ImageS
                 torch.from_numpy(images), None if labels is None else torch.from_numpy(labels)
             ), None
         train = _read_pair(train_images, image_size, channels, sideways)
-        test_images = _find_idx(path, "t10k-images") or _find_idx(path, "test-images")
-        if test_images is None:
-            return train, None
-        return train, _read_pair(test_images, image_size, channels, sideways)
+        for test_images in (_find_idx(path, start) for start in _TEST_IMAGES):
+            if test_images is not None:
+                return train, _read_pair(test_images, image_size, channels, sideways)
+        return train, None
     if is_file:
         return _read_pair(path, image_size, channels), None
     raise DataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from matplotlib.ticker import NullLocator
 from gancli import palette
 from gancli.errors import CheckpointError
 from gancli.plots import style
-from gancli.runs import RunDirectory
+from gancli.runs import RunDirectory, parse_json
 
 _ACROSS = 3
 _BEST = {"higher": "higher is better", "lower": "lower is better", "near": "best near real"}
@@ -28,7 +27,7 @@ def draw(run: RunDirectory, target: Path) -> None:
         StorageError: the file cannot be written.
     """
     try:
-        history = json.loads(run.history_path.read_bytes())
+        history = parse_json(run.history_path.read_bytes())
         epochs, figures = history["epochs"], history["figures"]
         across = max(min(len(figures), _ACROSS), 1)
         down = math.ceil(len(figures) / across)

@@ -14,6 +14,7 @@ import base64
 import dataclasses
 import hashlib
 import importlib.util
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from gancli import files, palette
 from gancli.errors import ConfigError, MissingPartError
 from gancli.report.model import Film, Missing, Page
 from gancli.report.words import sentence_case
-from gancli.runs import RunDirectory, check_distinct
+from gancli.runs import CONFIG, RunDirectory, check_distinct
 
 MOST_RUNS = 12
 SUFFIXES = (".html", ".htm")
@@ -83,6 +84,7 @@ def write(runs: Sequence[RunDirectory], out: Path | None = None) -> Report:
     target = out or (runs[0].path / "report.html" if alone else Path("report.html"))
     if target.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"--out {target}: reports are written as {' or '.join(SUFFIXES)}")
+    files.need_folder_of(target)
     if importlib.util.find_spec("jinja2") is None:
         raise MissingPartError("reports need Jinja, which is not installed: pip install jinja2")
     from gancli.report import comparison, gather  # noqa: PLC0415 - imports torch
@@ -100,7 +102,7 @@ def write(runs: Sequence[RunDirectory], out: Path | None = None) -> Report:
     content = render(page).encode("utf-8", "replace")
     files.write_bytes(target, content)
     told = []
-    for shown in views:
+    for run, shown in zip(runs, views, strict=True):
         film = shown.film if isinstance(shown.film, Film) else None
         parts = (shown.film, shown.curves, shown.quality, shown.scores, shown.samples)
         missing = [part for part in (*parts, shown.neighbours) if isinstance(part, Missing)]
@@ -110,10 +112,16 @@ def write(runs: Sequence[RunDirectory], out: Path | None = None) -> Report:
                 len(film.frames) if film else 0,
                 film.total if film else 0,
                 tuple(part.sentence for part in missing),
-                tuple(command for part in missing for command in part.commands),
+                tuple(_from_here(each, run) for part in missing for each in part.commands),
             )
         )
     return Report(target, len(content), tuple(told))
+
+
+def _from_here(command: str, run: RunDirectory) -> str:
+    """Return a command of the page, where the config is at hand, as it is given elsewhere."""
+    words = shlex.split(command)
+    return shlex.join(str(run.config_path) if word == CONFIG else word for word in words)
 
 
 def render(page: Page) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from gancli import config, tables
 from gancli.report.model import Row, Table
 from gancli.report.words import NOTHING, spell, spell_name
-from gancli.runs import RunDirectory, reading
+from gancli.runs import RunDirectory, parse_json, reading
 
 _SHARES = ("d_accuracy_real", "d_accuracy_fake")
 
@@ -36,7 +35,7 @@ def _kinds(runs: Sequence[RunDirectory]) -> dict[str, tuple[bool, str]]:
     for run in runs:
         if run.scores_path.exists():
             with reading(run.scores_path, f"gancli evaluate {run.name}"):
-                for figure in json.loads(run.scores_path.read_bytes())["figures"]:
+                for figure in parse_json(run.scores_path.read_bytes())["figures"]:
                     kinds[figure["name"]] = (figure["unit"] == "share", figure["better"])
     return kinds
 

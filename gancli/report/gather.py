@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import bisect
 import io
-import json
 import math
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from PIL import Image
 
 from gancli import checkpoints, doctor, sampling
 from gancli.config import DOWNLOADS, RunConfig
-from gancli.data import catalogue
+from gancli.data import catalogue, judges
 from gancli.errors import CheckpointError, DataError, memory_advice
 from gancli.metrics.memorisation import nearest_pixels
 from gancli.pictures.frames import Frame as FrameFile
@@ -43,7 +42,7 @@ from gancli.report.model import (
     Verdict,
 )
 from gancli.report.words import sentence_case, spell, spell_name
-from gancli.runs import RunDirectory, Status, reading
+from gancli.runs import CONFIG, RunDirectory, Status, parse_json, reading
 from gancli.sampling import Trained
 
 MOST_BYTES = 3_000_000
@@ -90,7 +89,7 @@ def view(run: RunDirectory) -> Run:
         facts=_facts(config, status),
         provenance=_provenance(status),
         given=shlex.join(map(str, status.get("command", []))),
-        repeat=run.command("train", "--recipe", "config.toml", "--name", run.name),
+        repeat=run.command("train", "--recipe", CONFIG, "--name", run.name),
         toml=run.config_path.read_text(encoding="utf-8"),
         verdict=_verdict(doctor.examine(run)),
         film=_film(run, config, log, MOST_BYTES - _TEXT_BYTES - taken),
@@ -290,7 +289,7 @@ def _quality(run: RunDirectory) -> tuple[Chart, ...] | Missing:
         found.append(charts.draw(f"Quick score: {name}", epochs, [curve], log=True, note=note))
     if run.history_path.exists():
         with reading(run.history_path, run.command("evaluate", run.name, "--history")):
-            history = json.loads(run.history_path.read_bytes())
+            history = parse_json(run.history_path.read_bytes())
             found += [
                 _course(history["epochs"], figure)
                 for figure in history["figures"]
@@ -298,9 +297,9 @@ def _quality(run: RunDirectory) -> tuple[Chart, ...] | Missing:
             ]
     if found:
         return tuple(found)
-    again = ("--recipe", "config.toml", "--score-every", "1", "--name", f"{run.name}-scored")
+    again = ("--recipe", CONFIG, "--score-every", "1", "--name", f"{run.name}-scored")
     commands = [run.command("train", *again)]
-    if checkpoints.snapshots(run.path):
+    if checkpoints.snapshots(run.path) and judges(run.read_config().data):
         commands.insert(0, run.command("evaluate", run.name, "--history"))
     return Missing("The quality of this run was not followed over its epochs.", tuple(commands))
 
@@ -323,11 +322,17 @@ def _course(epochs: Sequence[float], figure: Record) -> Chart:
 
 def _scores(run: RunDirectory, status: Record) -> ScoreCard | Missing:
     command = run.command("evaluate", run.name)
+    if not run.scores_path.exists() and not judges(run.read_config().data):
+        withheld = ("--set", "data.holdout=30", "--name", f"{run.name}-judged")
+        return Missing(
+            "There are no images to judge this run by; one that withholds some could be judged.",
+            (run.command("train", "--recipe", CONFIG, *withheld),),
+        )
     if not run.scores_path.exists():
         able = checkpoints.states(run.path)
         return Missing("This run was not evaluated.", (command if able else _further(run),))
     with reading(run.scores_path, command):
-        card = json.loads(run.scores_path.read_bytes())
+        card = parse_json(run.scores_path.read_bytes())
         rows = [_score(figure) for figure in card["figures"]]
         many = [figure["name"].startswith("share_") for figure in card["figures"]]
         words = f"{card['samples']:,} samples at step {card['step']:,}, with 95 % intervals"
@@ -447,7 +452,7 @@ def _further(run: RunDirectory) -> str:
     """Return the command that trains a run on, or anew at its end, or says why it failed."""
     status = run.status()
     if status is Status.FINISHED:
-        return run.command("train", "--recipe", "config.toml", "--name", f"{run.name}-again")
+        return run.command("train", "--recipe", CONFIG, "--name", f"{run.name}-again")
     if status is Status.FAILED:
         return run.command("doctor", run.name)
     return run.command("train", "--resume", run.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def test_a_run_that_may_not_be_written_to_is_refused_before_it_is_scored(
     said = refused(7, "evaluate", run, "--quick", "-n", 64)
     assert f"cannot write into {run}: permission denied" in said
     assert "images" not in said
+    assert f"cannot write into {run}" in refused(7, "evaluate", run, "--history")
     assert files_below(run) == before
 
 
@@ -129,6 +131,7 @@ def test_a_dry_run_finds_what_the_run_would(lab: Lab, words: list[object], code:
 def test_a_dry_run_of_several_checks_each(lab: Lab) -> None:
     done = made(*unnamed(lab), "--seed", "5,6", "--dry-run", "--json")
     assert [run["config"]["training"]["seed"] for run in done.json["runs"]] == [5, 6]
+    assert [run["run"].rpartition("-")[2] for run in done.json["runs"]] == ["5", "6"]
     assert not Path("checkpoints").exists()
 
 
@@ -175,3 +178,73 @@ def test_gancli_alone_says_no_empty_error() -> None:
     assert done.code == 2
     assert "error:" not in done.stderr
     assert "Usage" in done.stdout + done.stderr
+
+
+def test_names_that_are_no_text_come_out_as_they_are(lab: Lab, tmp_path: Path) -> None:
+    run = copied(lab)
+    told = environment(PYTHONIOENCODING="utf-8:strict")
+    words = [*COMMAND, "sample", run.name, "-n", "1", "--out", b"\xff.png"]
+    done = subprocess.run(words, env=told, capture_output=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, b"\xff.png\n"), done.stderr
+
+
+def test_a_signal_while_a_command_loads_is_no_bug(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys
+from gancli import cli
+
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == "gancli.cli.app":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+sys.meta_path.insert(0, Impatient())
+sys.argv = ["gancli", "show", "--json"]
+cli.main()
+"""
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(
+        words, env=environment(), capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (143, "error: interrupted\n")
+    assert json.loads(done.stdout)["error"]["kind"] == "Interrupted"
+
+
+def test_what_cannot_be_judged_is_not_sent_to_be(lab: Lab) -> None:
+    runs = [lab.copy(run, Path(to)) for run, to in ((lab.finished, "no"), (lab.held_out, "yes"))]
+    for run, following in zip(runs, ("animate", "evaluate"), strict=True):
+        words = [run.name, "--runs-dir", run.parent]
+        for command in ("sample", "plot"):
+            assert made(command, *words).next[:2] == ["gancli", following]
+    report = made("report", runs[0], "--out", "report.html", "--json").json["runs"][0]
+    assert not [command for command in report["commands"] if "evaluate" in command]
+    assert all("no/a/config.toml" in command for command in report["commands"])
+
+
+def test_a_report_without_a_place_is_refused_before_the_work(lab: Lab) -> None:
+    assert "its folder does not exist" in refused(7, "report", lab.finished, "--out", "no/r.html")
+
+
+def test_links_in_a_circle_are_refused(lab: Lab) -> None:
+    Path("loop").symlink_to("loop")
+    for code, words in (
+        (7, ["train", "--data", "loop", "--steps", 5]),
+        (7, ["sample", lab.finished, "--separate", "--out", "loop"]),
+        (7, ["animate", lab.finished, "--out", "loop"]),
+        (7, ["show", "--runs-dir", "loop"]),
+    ):
+        assert refused(code, *words)
+
+
+def test_runs_lie_in_a_folder() -> None:
+    Path("file").write_text("")
+    assert "cannot read file: Not a directory" in refused(7, "show", "--runs-dir", "file")
+    assert made("show", "--runs-dir", "none").next[-1] == "none"
+
+
+def test_the_ten_digits_lie_where_the_one_named_does(lab: Lab) -> None:
+    for digit in range(10):
+        lab.copy(lab.finished, Path("ten")).rename(f"ten/digit-{digit}")
+    film = made("animate", Path("ten/digit-3"), "--digits", "--out", "ten.gif").made
+    assert film.stat().st_size > 0
+    assert "has no digit-0 and 9 more" in refused(4, "animate", "other/digit-3", "--digits")

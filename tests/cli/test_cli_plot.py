@@ -48,7 +48,7 @@ def test_the_newest_run_is_drawn_into_its_folder(run: Path) -> None:
     done = made("plot")
     names = ["curves.png", "network.png", "strip.png"]
     assert done.stdout.splitlines() == [f"checkpoints/a/plots/{name}" for name in names]
-    assert done.next == ["gancli", "evaluate", "a"]
+    assert done.next == ["gancli", "animate", "a"]
     for name in names:
         with Image.open(run / "plots" / name) as picture:
             assert picture.format == "PNG"

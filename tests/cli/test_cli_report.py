@@ -14,7 +14,7 @@ import gancli
 @pytest.fixture
 def run(lab: Lab) -> Path:
     """A run called ``a`` of the default folder."""
-    return lab.copy(lab.finished, Path("checkpoints"))
+    return lab.copy(lab.held_out, Path("checkpoints"))
 
 
 def test_help_wants_neither_torch_nor_jinja(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_several_runs_lie_side_by_side_where_one_wants_them(lab: Lab, run: Path)
 
 
 def test_what_is_missing_is_made_where_the_run_lies(lab: Lab, run: Path) -> None:
-    lab.copy(lab.finished, Path("elsewhere"))
+    lab.copy(lab.held_out, Path("elsewhere"))
     words = ["evaluate", "a", "--history", "--runs-dir", "elsewhere"]
     assert made("report", "elsewhere/a").next[1:] == words
     shutil.rmtree("elsewhere/a/frames")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 from commands import Lab, made, refused
+
+from gancli.runs import RunDirectory
 
 HELD_OUT = ["--set", "data.holdout=20"]
 
@@ -45,6 +48,31 @@ def test_quick_scores_do_not_take_the_place_of_all(lab: Lab) -> None:
     assert done.stdout == ""
     assert "not kept: the run has all figures of these weights" in done.stderr
     assert scores.read_bytes() == every
+
+
+def test_scores_of_the_same_weights_are_kept_beside_new_ones(lab: Lab) -> None:
+    scores = RunDirectory(lab.copy(lab.held_out, Path("checkpoints"))).scores_path
+
+    def kept() -> dict[str, float]:
+        return {
+            figure["name"]: figure["value"] for figure in json.loads(scores.read_text())["figures"]
+        }
+
+    made("evaluate", "a", "--quick", "-n", 64)
+    quick = kept()
+    card = json.loads(scores.read_text())
+    more = {**card["figures"][0], "name": "cas", "value": 0.25}
+    scores.write_text(json.dumps({**card, "figures": [*card["figures"], more]}))
+    made("evaluate", "a", "-n", 64)
+    every = kept()
+    assert every.pop("cas") == 0.25
+    assert set(quick) < set(every)
+    made("evaluate", "a", "--quick", "-n", 48)
+    assert kept() == {**every, "cas": 0.25}
+    card = {**json.loads(scores.read_text()), "step": 1}
+    scores.write_text(json.dumps(card))
+    made("evaluate", "a", "--quick", "-n", 64)
+    assert kept() == quick
 
 
 def test_patience_is_told_of(lab: Lab) -> None:

@@ -76,6 +76,11 @@ def test_no_color_means_no_color(lab: Lab, tmp_path: Path) -> None:
     styles = re.findall(r"\x1b\[([0-9;]*)m", said)
     assert not [style for style in styles if re.search(r"(^|;)([34][0-8]|9[0-7])(;|$)", style)]
     assert "60/60 steps" in ESCAPE.sub("", said)
+    code, shown = on_terminal(["show", lab.finished], tmp_path, NO_COLOR="1")
+    assert code == 0
+    for said_of in (said, shown):  # without colours all half blocks are alike
+        assert "▀" not in said_of
+        assert re.search(r"[#%@*+=]{2}", ESCAPE.sub("", said_of))
 
 
 def test_quiet_and_json_are_quiet_on_a_terminal_too(lab: Lab, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -337,6 +338,8 @@ def test_a_checkpoint_of_another_run_or_of_the_future(lab: Lab) -> None:
     assert "update gancli" in refused(4, "sample", run / FINAL)
 
 
+KEYS = ("step", "epoch", "images", "d_loss", "g_loss", "d_accuracy_real", "d_accuracy_fake")
+LINE = json.dumps({**dict.fromkeys(KEYS, 1), "d_logit_real": 0.75}).encode() + b"\n"
 SIDECARS = [
     ("run.json", b"{", 4),
     ("run.json", b"[]", 4),
@@ -349,6 +352,12 @@ SIDECARS = [
     ("log.jsonl", b"x\n", 4),
     ("log.jsonl", b"[1]\n", 4),
     ("log.jsonl", b'{"step": 1}\n', 4),
+    ("log.jsonl", LINE.replace(b"0.75", b'"x"'), 4),
+    ("log.jsonl", LINE.replace(b"0.75", b"null"), 4),
+    ("log.jsonl", LINE.replace(b"0.75", b"1" + b"0" * 400), 4),
+    ("run.json", b'{"step": NaN}', 4),
+    ("run.json", b'{"step": 1e999}', 4),
+    ("run.json", b'{"step": 1' + b"0" * 400 + b"}", 4),
 ]
 
 
@@ -364,6 +373,29 @@ def test_a_damaged_file_beside_the_checkpoints_is_named(
         assert name in refused_after_warnings(code, *words)
     assert call("show").code == 0  # the list shows what there is
     assert {path: kept for path, kept in files_below(run).items() if path in before} == before
+
+
+@pytest.mark.parametrize("value", ['"x"', "null", "NaN", "1e999", "[]", "1" + "0" * 400])
+def test_damaged_scores_are_named_or_passed_over(lab: Lab, value: str) -> None:
+    run = lab.copy(lab.held_out, Path("checkpoints"))
+    made("evaluate", "a", "--quick", "-n", 64)
+    whole = (run / "scores.json").read_text()
+    for key in ("name", "value", "real_low"):
+        damaged = re.sub(rf'"{key}": [^,\n]+', f'"{key}": {value}', whole, count=1)
+        (run / "scores.json").write_text(damaged)
+        if key != "name" or value != '"x"':  # a figure may have any name
+            assert "scores.json is damaged" in refused_after_warnings(4, "report", "a")
+        assert json.dumps(made("show", "--json").json, allow_nan=False)
+
+
+def test_a_session_without_a_speed_has_none(lab: Lab) -> None:
+    run = lab.copy(lab.finished, Path("checkpoints"))
+    status = json.loads((run / "run.json").read_text())
+    del status["sessions"][0]["images_per_second"]
+    (run / "run.json").write_text(json.dumps(status))
+    other = lab.copy(lab.finished, Path("others"))
+    rows = made("compare", "a", other, "--json").json["runs"]
+    assert [row["figures"].get("images_per_second", 0) > 0 for row in rows] == [False, True]
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:

@@ -265,16 +265,21 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tiny_run: RunDir
         "This run has no frames",
         "The log has no line",
         "The quality of this run was not followed",
-        "This run was not evaluated",
+        "There are no images to judge this run by",
         "There is no generator to draw samples with",
     )
     assert all(sentence in page.text for sentence in sentences)
     assert len(made.runs[0].missing) == len(sentences)
-    assert set(made.runs[0].commands) == {
-        "gancli train --recipe config.toml --name bare-again --runs-dir runs",
-        "gancli train --recipe config.toml --score-every 1 --name bare-scored --runs-dir runs",
+    train = "gancli train --recipe config.toml"
+    commands = {
+        f"{train} --name bare-again --runs-dir runs",
+        f"{train} --score-every 1 --name bare-scored --runs-dir runs",
+        f"{train} --set data.holdout=30 --name bare-judged --runs-dir runs",
     }
-    assert all(command in page.text for command in made.runs[0].commands)
+    assert all(command in page.text for command in commands)
+    # Elsewhere than on the page, the config is where the run lies.
+    there = {command.replace("config.toml", str(run.config_path)) for command in commands}
+    assert set(made.runs[0].commands) == there
     assert "has lost its checkpoints" in page.text
     assert "verdict: not trained long enough" in page.text
     assert page.all("img") == []
@@ -285,13 +290,16 @@ def test_what_is_missing_is_said_with_the_command_that_makes_it(tiny_run: RunDir
     assert "was interrupted at step 0 of 0" in written(run).text
 
 
-def test_what_is_left_to_do_is_named_as_it_can_be_done(tiny_run: RunDirectory) -> None:
-    (made,) = report.write([tiny_run], Path("a.html")).runs
+def test_what_is_left_to_do_is_named_as_it_can_be_done(
+    tiny_config: TinyConfig, train_run: TrainRun, tmp_path: Path
+) -> None:
+    judged = train_run(tiny_config({"data.holdout": 4}), tmp_path / "elsewhere" / "tiny").run
+    (made,) = report.write([judged], Path("a.html")).runs
     assert made.missing == (
         "The quality of this run was not followed over its epochs.",
         "This run was not evaluated.",
     )
-    beside = f"--runs-dir {tiny_run.path.parent}"
+    beside = f"--runs-dir {judged.path.parent}"
     assert made.commands[0] == f"gancli evaluate tiny --history {beside}"
     assert made.commands[-1] == f"gancli evaluate tiny {beside}"
 
