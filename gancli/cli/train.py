@@ -327,6 +327,7 @@ def _report_many(planned: list[Job], results: dict[str, Result], output: Output)
         listed.append(
             {
                 "run": name,
+                "path": str(job.run.path),
                 "status": result.status,
                 **(result.outcome or {}),
                 "exit_code": result.exit_code,

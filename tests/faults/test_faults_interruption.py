@@ -265,6 +265,7 @@ def test_jobs_equal_single_runs_and_a_failure_stays_alone(lab: Lab, tmp_path: Pa
         "tiny-three-digit-1": 0,
         "tiny-three-digit-2": 7,
     }
+    assert all(entry["path"] == f"checkpoints/{name}" for name, entry in runs.items())
     assert outcome(Path("checkpoints") / single.name) == outcome(single)
     Path("checkpoints/tiny-three-digit-2").unlink()
     again = made(*jobs(lab))
