@@ -50,6 +50,7 @@ FEW_TRIED: dict[str, dict[str, Any]] = {
             *("flatten", "dense 128", "leaky_relu 0.2", "dropout 0.3", "dense 1"),
         ]
     },
+    "penalties ten times": {"loss.r1": 3.0, "loss.r2": 3.0},
     "half as long": {"training.steps": 1_150},
     "half as long again": {"training.steps": 3_450},
 }

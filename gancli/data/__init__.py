@@ -155,11 +155,17 @@ def load(
 
 
 def judges(config: DataConfig) -> bool:
-    """Tell whether data have images to judge by; the catalogue's have, and what is withheld."""
+    """Tell whether data have images to judge by; the catalogue's have, and what is withheld.
+
+    Data that cannot be looked at have none.
+    """
     if config.source in NAMED_SOURCES or config.holdout:
         return True
-    path = files.user_path(config.source)
-    return path.is_dir() and any(_find_idx(path, start) for start in _TEST_IMAGES)
+    folder = files.user_path(config.source)
+    try:
+        return folder.is_dir() and any(_find_idx(folder, start) for start in _TEST_IMAGES)
+    except (OSError, DataError):
+        return False
 
 
 def load_for(config: DataConfig) -> DataSplits:
