@@ -106,18 +106,27 @@ def _beside_kept(about: dict[str, Any], path: Path, *, whole: bool) -> dict[str,
 
     Of figures that both have, a ``whole`` card has the better ones, and of two others the longer.
     """
-    try:
-        kept = parse_json(path.read_bytes())
-        names = {figure["name"] for figure in kept["figures"]}
-        if kept["step"] != about["step"] or (whole and kept["judge"] != about["judge"]):
-            return about
-    except (OSError, *DAMAGE):
+    found = _kept(path, about["step"])
+    if found is None:
+        return about
+    kept, names = found
+    if whole and kept.get("judge") != about["judge"]:
         return about
     ours = {figure["name"] for figure in about["figures"]}
     first, other = (about, kept) if whole or names <= ours else (kept, about)
     known = ours if first is about else names
     more = [figure for figure in other["figures"] if figure["name"] not in known]
     return {**first, "figures": [*first["figures"], *more]}
+
+
+def _kept(path: Path, step: int) -> tuple[dict[str, Any], set[str]] | None:
+    """Return the card that is kept of a step, and the names of its figures, if it is whole."""
+    try:
+        card = parse_json(path.read_bytes())
+        names = {figure["name"] for figure in card["figures"]}
+        return (card, names) if card["step"] == step else None
+    except (OSError, *DAMAGE):
+        return None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -304,12 +313,8 @@ def kept_at(trained: Trained, card: ScoreCard) -> Path | None:
     path = scores_path(trained)
     if path is None or card.closest is not None:
         return path
-    try:
-        kept = parse_json(path.read_bytes())
-        names = {figure["name"] for figure in kept["figures"]}
-        says_less = kept["step"] == trained.step and names > {each.name for each in card.figures}
-    except (OSError, *DAMAGE):
-        return path
+    kept = _kept(path, trained.step)
+    says_less = kept is not None and kept[1] > {each.name for each in card.figures}
     return None if says_less else path
 
 
