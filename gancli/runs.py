@@ -337,7 +337,7 @@ class RunDirectory:
 
 
 def _read_lines(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the records of a file with one a line; ``keys`` are those that must be numbers."""
+    """Return the records of a file with one a line; none lacks ``keys``, and all are numbers."""
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
@@ -348,11 +348,8 @@ def _read_lines(path: Path, keys: Sequence[str]) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-            for key in keys:
+            for key in {*keys, *record}.difference(_TEXTS):
                 float(record[key] + 0)
-            for key, value in record.items():
-                if key not in _TEXTS:
-                    float(value + 0)
         except DAMAGE as error:
             raise CheckpointError(f"{path}, line {number}: damaged") from error
         records.append(record)

@@ -72,8 +72,6 @@ def _run() -> int:
         return _failed("UsageError", error.format_message(), error.exit_code, as_json)
     except typer.Abort:
         return _failed("Interrupted", "interrupted", 130, as_json)
-    except Interrupted:
-        raise
     except Exception:
         number = asked_to_leave()
         if number is None:

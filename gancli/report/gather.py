@@ -77,6 +77,7 @@ def view(run: RunDirectory) -> Run:
     samples, samples_words = _samples(run, trained)
     with memory_advice("report fewer runs at a time"):
         neighbours = _neighbours(run, config, trained)
+    judged = judges(config.data)
     pictures = [samples] if isinstance(samples, Picture) else []
     if isinstance(neighbours, Neighbours):
         pictures += [pair.picture for pair in neighbours.pairs]
@@ -94,8 +95,8 @@ def view(run: RunDirectory) -> Run:
         verdict=_verdict(doctor.examine(run)),
         film=_film(run, config, log, MOST_BYTES - _TEXT_BYTES - taken),
         curves=_curves(run, log),
-        quality=_quality(run),
-        scores=_scores(run, status),
+        quality=_quality(run, judged),
+        scores=_scores(run, status, judged),
         samples=samples,
         samples_words=samples_words,
         neighbours=neighbours,
@@ -276,7 +277,7 @@ def _curves(run: RunDirectory, log: Sequence[Record]) -> tuple[Chart, ...] | Mis
     )
 
 
-def _quality(run: RunDirectory) -> tuple[Chart, ...] | Missing:
+def _quality(run: RunDirectory, judged: bool) -> tuple[Chart, ...] | Missing:
     """Return the course of the quick scores, and of what ``gancli evaluate --history`` found."""
     found: list[Chart] = []
     if scores := run.read_quality():
@@ -299,7 +300,7 @@ def _quality(run: RunDirectory) -> tuple[Chart, ...] | Missing:
         return tuple(found)
     again = ("--recipe", CONFIG, "--score-every", "1", "--name", f"{run.name}-scored")
     commands = [run.command("train", *again)]
-    if checkpoints.snapshots(run.path) and judges(run.read_config().data):
+    if checkpoints.snapshots(run.path) and judged:
         commands.insert(0, run.command("evaluate", run.name, "--history"))
     return Missing("The quality of this run was not followed over its epochs.", tuple(commands))
 
@@ -320,9 +321,9 @@ def _course(epochs: Sequence[float], figure: Record) -> Chart:
     )
 
 
-def _scores(run: RunDirectory, status: Record) -> ScoreCard | Missing:
+def _scores(run: RunDirectory, status: Record, judged: bool) -> ScoreCard | Missing:
     command = run.command("evaluate", run.name)
-    if not run.scores_path.exists() and not judges(run.read_config().data):
+    if not run.scores_path.exists() and not judged:
         withheld = ("--set", "data.holdout=30", "--name", f"{run.name}-judged")
         return Missing(
             "There are no images to judge this run by; one that withholds some could be judged.",
