@@ -38,11 +38,12 @@ part alone.
 
 All figures but those of the last section are of the test split, and nothing was chosen by them but
 one number: that images which are shown more than 75 times are moved (`discriminator.shift`) was
-settled after runs of ten times the length, and of 500 images, were seen to copy. They are of the
-generator averaged at the end of a run, save where a course over time is shown; no checkpoint was
-picked. "Real" is the same figure of real images: of as many random training images in place of
-fakes, and for share and label accuracy of the test images. The second judge is another network,
-from another seed, that nothing was chosen by (`bench/second_judge.py`).
+settled after runs of ten times the length, and of 500 images, were seen to copy. That few images
+are bent as well (`data.elastic`), and by how much, was settled by training images that were
+withheld. The figures are of the generator averaged at the end of a run, save where a course over
+time is shown; no checkpoint was picked. "Real" is the same figure of real images: of as many random
+training images in place of fakes, and for share and label accuracy of the test images. The second
+judge is another network, from another seed, that nothing was chosen by (`bench/second_judge.py`).
 
 """
 
@@ -310,7 +311,8 @@ def _few(runs: list[tuple[Job, Found]]) -> str:
     return (
         "A folder of its first 500 training images, judged by 500 fakes, as `gancli "
         "evaluate` does; coverage also by as many as there are test images, as in the sections "
-        f"above. Each is shown {shown} times, and so moved (`discriminator.shift`). Below "
+        f"above. Each is shown {shown} times, and so bent (`data.elastic`) and moved "
+        "(`discriminator.shift`). Below "
         f"{LEAST_COPYING_Z:g}, the test of memorisation says that fakes are copies. The last "
         "column is the same of images never shown, the mean over five times 500: where it is "
         "below 0, fakes are nearer to all images than the test images are, and only the difference "
@@ -318,7 +320,9 @@ def _few(runs: list[tuple[Job, Found]]) -> str:
         f"there are test images, {covered['whole']} of {len(shipped)} digits reach it; by 500, "
         f"{covered['judge']} of {len(shipped)}, where 500 real images themselves reach "
         f"{min(of_real):.2f} to {max(of_real):.2f}. And no copying, by which {original} of "
-        f"{len(every_z)} runs are well. Under the recipe as it is stands what else was tried.\n\n"
+        f"{len(every_z)} runs are well. Under the recipe as it is stands what was tried before: "
+        "images moved and not bent, as they are where there are more of them, and other changes "
+        "to that.\n\n"
         "| | digit | runs | distance, times real | precision (real) | recall (real) "
         "| coverage (real) | coverage by more (real) | copying z | by images not shown |\n"
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"

@@ -83,6 +83,14 @@ class DataConfig:
         choices=tuple(PIXEL_RANGES),
     )
     holdout: int = _option(0, "withhold this many training images to judge by", low=0, high=_MOST)
+    elastic: float | Auto = _option(
+        0.0,
+        "training images are bent at random whenever they are shown, at nine points, by this share "
+        "of their width (standard deviation); auto: by 0.03 where there are 2,000 or fewer, shown "
+        "so often that they would be learned by heart",
+        low=0,
+        high=0.5,
+    )
 
     @property
     def is_points(self) -> bool:
@@ -132,7 +140,8 @@ class DiscriminatorConfig:
     shift: float | Auto = _option(
         0.0,
         "all that D sees is moved at random, by up to this share of an image's width; auto: by a "
-        "tenth where images are shown so often that D would learn them by heart",
+        "tenth where images are shown so often that D would learn them by heart, and by half of "
+        "that where they are bent besides",
         low=0,
         high=0.5,
     )
@@ -549,6 +558,10 @@ def _check_together(config: RunConfig, where: str) -> None:
     if config.discriminator.shift not in (0.0, "auto") and data.is_points:
         raise ConfigError(
             f"{where}: discriminator.shift moves images, and {data.source} has points; leave it out"
+        )
+    if data.elastic not in (0.0, "auto") and data.is_points:
+        raise ConfigError(
+            f"{where}: data.elastic bends images, and {data.source} has points; leave it out"
         )
     if data.source == STACKED_SOURCE:
         _check_stacked(data, where)

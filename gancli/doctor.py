@@ -583,7 +583,8 @@ def _memorised(case: _Case) -> Finding | None:
         return None
     if data.source in NAMED_SOURCES and data.source != "mnist":  # ten glyphs are to be learned so
         return None
-    if case.config.discriminator.shift not in (0.0, "auto"):  # no image is shown twice alike
+    changes = case.config.discriminator.shift, case.config.data.elastic
+    if any(change not in (0.0, "auto") for change in changes):  # no image is shown twice alike
         return None
     showings = case.log[-1]["images"] / case.images
     if showings < limits.showings:
@@ -627,11 +628,13 @@ def _too_short(case: _Case) -> Finding | None:
         changes = [f"training.steps={max(4 * training.steps, 4 * case.limits.least_steps)}"]
     else:
         changes = [f"training.epochs={4 * (training.epochs or 1):g}"]
-    if (
-        case.config.recipe in recipes.SHIFTING_IF_SHOWN_OFTEN
-        and not case.config.discriminator.shift
-    ):
-        changes.append("discriminator.shift=auto")  # the run has kept what its own length came to
+    if case.config.recipe in recipes.AUGMENTING_IF_SHOWN_OFTEN:
+        # The run has kept what its own length came to.
+        kept = {
+            "discriminator.shift": case.config.discriminator.shift,
+            "data.elastic": case.config.data.elastic,
+        }
+        changes += [f"{key}=auto" for key, value in kept.items() if not value]
     every, lines = case.config.record.log_every, 4 * case.limits.least_lines
     if case.log and len(case.log) < case.limits.least_lines and isinstance(every, float):
         end = epoch * 4

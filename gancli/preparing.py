@@ -22,6 +22,9 @@ from gancli.training.trial import Way, fastest_way
 # shown 320 times, and 500 shown 384 times. Shown 32 times they are not; this lies between.
 _MANY_PASSES = 75
 _SHIFT = 0.1
+# Of so few, moving them alone does not make enough; bent as well, they need half of it.
+_FEW_IMAGES = 2_000
+_ELASTIC = 0.03
 
 
 def resolve(
@@ -55,15 +58,21 @@ def resolve(
             "each real image; leave it out, or learn without: --set data.conditional=false"
         )
     columns, threads = config.record.frame_columns, config.training.threads
-    shift = config.discriminator.shift
-    if shift == "auto":
+    shift, elastic = config.discriminator.shift, config.data.elastic
+    if "auto" in (shift, elastic):
         plan = Plan.of(config, images)
-        many = plan.total_steps * plan.images_per_step > _MANY_PASSES * images
-        shift = _SHIFT if many and not config.data.is_points else 0.0
+        often = plan.total_steps * plan.images_per_step > _MANY_PASSES * images
+        often = often and not config.data.is_points
+        if elastic == "auto":
+            elastic = _ELASTIC if often and images <= _FEW_IMAGES else 0.0
+        if shift == "auto":
+            shift = (_SHIFT / 2 if elastic else _SHIFT) if often else 0.0
     return dataclasses.replace(
         config,
         discriminator=dataclasses.replace(config.discriminator, shift=shift),
-        data=dataclasses.replace(config.data, conditional=conditional, classes=classes),
+        data=dataclasses.replace(
+            config.data, conditional=conditional, classes=classes, elastic=elastic
+        ),
         training=dataclasses.replace(
             config.training,
             threads=(threads_if_auto or "auto") if threads == "auto" else threads,

@@ -102,28 +102,47 @@ def test_a_preview_has_its_own_length(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("images", "steps", "shift"),
-    [(2_559, 3_000, 0.1), (2_560, 3_000, 0.0), (6_000, 7_031, 0.0), (6_000, 7_032, 0.1)],
+    ("images", "steps", "expected"),
+    [
+        (2_559, 3_000, (0.1, 0.0)),
+        (2_560, 3_000, (0.0, 0.0)),
+        (6_000, 7_031, (0.0, 0.0)),
+        (6_000, 7_032, (0.1, 0.0)),
+        (2_001, 3_000, (0.1, 0.0)),
+        (2_000, 3_000, (0.05, 0.03)),
+        (200, 234, (0.0, 0.0)),
+        (200, 235, (0.05, 0.03)),
+    ],
 )
-def test_images_that_are_shown_often_are_shifted(images: int, steps: int, shift: float) -> None:
+def test_images_that_are_shown_often_are_moved_and_a_few_are_bent(
+    images: int, steps: int, expected: tuple[float, float]
+) -> None:
+    def found(recipe: str, **own: float) -> tuple[float, float]:
+        changes = {key.replace("__", "."): value for key, value in own.items()}
+        wanted = api.describe(recipe, settings={"training.steps": steps, **changes})
+        resolved = preparing.resolve(wanted, 10, images=images)
+        shift, elastic = resolved.discriminator.shift, resolved.data.elastic
+        assert isinstance(shift, float) and isinstance(elastic, float)
+        return shift, elastic
+
     for recipe in (recipes.ONE_CLASS, recipes.MANY_CLASSES):
-        length = {"training.steps": steps}
-        wanted = api.describe(recipe, settings=length)
-        assert wanted.discriminator.shift == "auto"
-        found = preparing.resolve(wanted, 10, images=images)
-        assert found.discriminator.shift == shift
-        own = api.describe(recipe, settings={**length, "discriminator.shift": 0.3})
-        assert preparing.resolve(own, 10, images=images).discriminator.shift == 0.3
+        wanted = api.describe(recipe)
+        assert wanted.discriminator.shift == wanted.data.elastic == "auto"
+        assert found(recipe) == expected
+        assert found(recipe, discriminator__shift=0.3) == (0.3, expected[1])
+        assert found(recipe, data__elastic=0.2)[1] == 0.2
+        assert found(recipe, data__elastic=0.0) == (0.1 if expected[0] else 0.0, 0.0)
+    assert found("r4-base") == (0.0, 0.0)
 
 
 def test_what_is_trained_depends_on_how_many_images_there_are() -> None:
     Path("few").mkdir()
     for number in range(64):
         Image.new("L", (28, 28), number).save(Path("few", f"{number}.png"))
-    for steps, shift in ((75, 0.0), (76, 0.1)):
+    for steps, elastic in ((75, 0.0), (76, 0.03)):
         wanted = api.describe(data="few", settings={"training.steps": steps})
         found, splits, _ = preparing.prepare(wanted)
-        assert (len(splits.train), found.discriminator.shift) == (64, shift)
+        assert (len(splits.train), found.data.elastic) == (64, elastic)
 
 
 def test_where_a_device_is_picked_convolutions_and_products_become_exact(

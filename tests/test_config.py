@@ -230,6 +230,7 @@ def test_a_whole_number_becomes_a_float_where_one_is_meant() -> None:
         ({"data.digit": 1, "data.conditional": True}, "more than one class"),
         ({"training.images_per_epoch": 7}, "is smaller than training.batch_size = 8"),
         ({"data.source": "ring8", "discriminator.shift": 0.1}, "moves images, and ring8 has"),
+        ({"data.source": "ring8", "data.elastic": 0.1}, "bends images, and ring8 has"),
         (
             {"training.generator_batch_size": 8, "loss.name": "relativistic"},
             "training.generator_batch_size does not go with loss.name = 'relativistic'",

@@ -159,8 +159,12 @@ def test_too_few_lines_of_a_log_call_for_more_of_them() -> None:
 
 def test_a_longer_run_of_a_default_decides_anew_whether_images_are_moved() -> None:
     grows = [0.05 * 1.17**line for line in range(20)]
-    for shift, more in ((0.0, ("discriminator.shift=auto",)), (0.3, ())):
-        ran = config(training__steps=500, discriminator__shift=shift)
+    for kept, more in (
+        ((0.0, 0.0), ("discriminator.shift=auto", "data.elastic=auto")),
+        ((0.3, 0.0), ("data.elastic=auto",)),
+        ((0.3, 0.1), ()),
+    ):
+        ran = config(training__steps=500, discriminator__shift=kept[0], data__elastic=kept[1])
         ran = dataclasses.replace(ran, recipe="digit")
         finding = diagnose(course(diversity_fake=grows), ran).findings[0]
         assert finding.remedy == ("training.steps=2000", *more)
@@ -251,7 +255,8 @@ def test_few_images_shown_often_are_learned_by_heart() -> None:
     assert "each was shown 640 times" in few.findings[0].evidence
     assert diagnose(course(), config(), images=2000).healthy
     assert diagnose(course(lines=4), config(), images=300).healthy
-    assert diagnose(course(), config(discriminator__shift=0.1), images=100).healthy
+    for change in ("discriminator__shift", "data__elastic"):
+        assert diagnose(course(), config(**{change: 0.1}), images=100).healthy
 
 
 def test_a_run_that_broke_off_has_diverged() -> None:

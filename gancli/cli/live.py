@@ -119,8 +119,9 @@ class PlainView(Observer):
         self.total_steps, self.first_step, self.began = plan.total_steps, step, time.monotonic()
         self.images_per_step = plan.images_per_step
         resumed = f", resumed at step {step:,}" if step else ""
-        shift = config.discriminator.shift
-        moved = f", moved by up to {shift:.0%}" if isinstance(shift, float) and shift else ""
+        shift, elastic = config.discriminator.shift, config.data.elastic
+        moved = ", bent" if elastic not in (0.0, "auto") else ""
+        moved += f", moved by up to {shift:.0%}" if isinstance(shift, float) and shift else ""
         self.output.say(
             f"{run.name}: recipe {config.recipe}, {plan.images:,} images{moved}, "
             f"{plan.total_steps:,} steps, threads: {config.training.threads}{resumed}"

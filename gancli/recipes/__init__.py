@@ -17,7 +17,7 @@ MANY_CLASSES = "digits"
 MANY_CLASSES_GPU = "digits-gpu"
 POINTS = "points"
 STACKED = "stacked-mnist"
-SHIFTING_IF_SHOWN_OFTEN = (ONE_CLASS, MANY_CLASSES, MANY_CLASSES_GPU)
+AUGMENTING_IF_SHOWN_OFTEN = (ONE_CLASS, MANY_CLASSES, MANY_CLASSES_GPU)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -67,6 +67,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "training.reuse_fakes": False,
         "latent.law": "uniform",
     },
+    "elastic images": {**UNCONDITIONAL, "data.elastic": 0.1, "training.d_steps": 2},
     "label smoothing and instance noise": {
         "loss.real_labels": [0.7, 1.2],
         "loss.fake_labels": [0.0, 0.3],

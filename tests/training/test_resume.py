@@ -76,6 +76,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "discriminator.input_noise": 0.3,
         "discriminator.shift": 0.2,
     },
+    "elastic images": {"data.elastic": 0.1, "training.d_steps": 2},
     "unrolled": {"training.unrolled_steps": 2},
     "numbers of 16 bits": {"training.precision": "bf16", "loss.r1": 1.0},
     "a larger batch for G": {"training.generator_batch_size": 20, "data.conditional": False},
@@ -297,10 +298,13 @@ def test_what_a_kept_config_leaves_open_is_settled_by_the_data(
 ) -> None:
     wanted, run = paused
     kept = run.config_path.read_text()
-    assert "shift = 0.0" in kept
-    run.config_path.write_text(kept.replace("shift = 0.0", 'shift = "auto"'))
+    for key in ("shift", "elastic"):
+        assert f"{key} = 0.0" in kept
+        kept = kept.replace(f"{key} = 0.0", f'{key} = "auto"')
+    run.config_path.write_text(kept)
     assert train_run(wanted, run.path).status is Status.FINISHED
-    assert run.read_config().discriminator.shift in (0.0, 0.1)
+    found = run.read_config()
+    assert (found.discriminator.shift, found.data.elastic) in [(0.0, 0.0), (0.05, 0.03)]
 
 
 def test_a_run_that_another_process_began_meanwhile_keeps_its_way(
