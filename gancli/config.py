@@ -86,8 +86,8 @@ class DataConfig:
     elastic: float | Auto = _option(
         0.0,
         "training images are bent at random whenever they are shown, at nine points, by this share "
-        "of their width (standard deviation); auto: by 0.02 to 0.05 where there are 2,000 or fewer, "
-        "shown so often that they would be learned by heart",
+        "of their width (standard deviation); auto: by 0.02 to 0.05 where there are 2,000 or "
+        "fewer, shown so often that they would be learned by heart",
         low=0,
         high=0.5,
     )
