@@ -51,7 +51,7 @@ def bent(images: Tensor, pulls: Tensor, pixel_range: tuple[float, float]) -> Ten
     Returns:
         In the shape of the images.
     """
-    if images.device.type == "mps":  # whose kernels know no cubic way between pixels
+    if images.device.type == "mps":  # where kernels of some versions know no cubic way
         return bent(images.cpu(), pulls.cpu(), pixel_range).to(images.device)
     size = images.shape[-2:]
     still = torch.eye(2, 3, device=images.device).expand(len(images), 2, 3)
