@@ -555,14 +555,11 @@ def _check_together(config: RunConfig, where: str) -> None:
             f"{where}: record.patience waits for scores, and there are none; set "
             "record.score_every (--score-every)"
         )
-    if config.discriminator.shift not in (0.0, "auto") and data.is_points:
-        raise ConfigError(
-            f"{where}: discriminator.shift moves images, and {data.source} has points; leave it out"
-        )
-    if data.elastic not in (0.0, "auto") and data.is_points:
-        raise ConfigError(
-            f"{where}: data.elastic bends images, and {data.source} has points; leave it out"
-        )
+    changes = {"discriminator.shift moves": config.discriminator.shift}
+    changes |= {"data.elastic bends": data.elastic}
+    for what, amount in changes.items():
+        if amount not in (0.0, "auto") and data.is_points:
+            raise ConfigError(f"{where}: {what} images, and {data.source} has points; leave it out")
     if data.source == STACKED_SOURCE:
         _check_stacked(data, where)
     _check_labels(config.loss, where)
