@@ -80,6 +80,7 @@ PLAIN = {
         *("conv 16 4 stride=2", "leaky_relu 0.2", "conv 32 4 stride=2", "leaky_relu 0.2"),
         *("conv 32 3", "leaky_relu 0.2", "flatten", "dense 128", "leaky_relu 0.2", "dense 1"),
     ],
+    "data.elastic": 0.0,
     "discriminator.shift": 0.0,
     "loss.r1": 0.0,
     "loss.r2": 0.0,
@@ -94,7 +95,7 @@ SYSTEMS = {
     "ring8": System("points", None, 1500),
 }
 CROSS_ENTROPY = ("plain", "digit", "r2")
-UNMOVED = ("plain", "r2", "pairs")  # `digit` moves few images, so that none is shown twice alike
+UNMOVED = ("plain", "r2", "pairs")  # `digit` changes few images: none is shown twice alike
 IMAGES = (*CROSS_ENTROPY, "pairs")
 
 # What must be named, in which systems, by which settings; rates are factors.

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from gancli import memory
-from gancli.config import PIXEL_RANGES, RunConfig
+from gancli.config import RunConfig
 from gancli.data import ImageSet
 from gancli.sampling import from_pixels
-from gancli.training.augment import PULLED, bent
+from gancli.training.distributed import Team
 from gancli.training.plan import Plan
 from gancli.training.state import FIGURES, STEP_FIGURES, TrainState
 from gancli.training.step import diverged, train_step
@@ -79,7 +79,7 @@ def train(
     while state.step < plan.total_steps and reason is None:
         # Learn from the next images.
         started = time.perf_counter()
-        batches = _batches(pixels, labels, plan.batch(state.step), config, state)
+        batches = _batches(pixels, labels, plan.batch(state.step), config, state.team)
         logs = plan.due(state.step + 1, plan.log_steps)
         look = logs or (plan.log_steps > LOOK_STEPS and (state.step + 1) % LOOK_STEPS == 0)
         progress = state.step / plan.total_steps
@@ -114,7 +114,7 @@ def train(
 
 
 def _batches(
-    pixels: Tensor, labels: Tensor | None, indices: Tensor, config: RunConfig, state: TrainState
+    pixels: Tensor, labels: Tensor | None, indices: Tensor, config: RunConfig, team: Team
 ) -> list[tuple[Tensor, Tensor | None]]:
     """Return this process's part of a batch of real images, as networks see them, a D update."""
     if pixels.is_cuda:  # from memory like this, it need not be waited for
@@ -123,24 +123,11 @@ def _batches(
     portions = torch.split(here, config.training.batch_size)
     return [
         (
-            _as_shown(
-                from_pixels(pixels.index_select(0, portion), config.data.pixel_range), config, state
-            ),
+            from_pixels(pixels.index_select(0, portion), config.data.pixel_range),
             None if labels is None else labels[portion],
         )
-        for portion in map(state.team.part, portions)
+        for portion in map(team.part, portions)
     ]
-
-
-def _as_shown(images: Tensor, config: RunConfig, state: TrainState) -> Tensor:
-    """Return real images as they are shown this time: bent at random, where a config says so."""
-    assert config.data.elastic != "auto"
-    if not config.data.elastic:
-        return images
-    shape = state.team.whole((len(images), 2, PULLED, PULLED))
-    pulls = torch.randn(shape, generator=state.random, device=images.device)
-    pulls = config.data.elastic * state.team.part(pulls)
-    return bent(images, pulls, PIXEL_RANGES[config.data.pixel_range])
 
 
 def _log_line(state: TrainState, plan: Plan) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from gancli.errors import TrainingError
 from gancli.latents import draw_latents
 from gancli.losses import LOSSES, cross_entropy, gradient_penalty, squared_gradient
 from gancli.networks import Discriminator
-from gancli.training.augment import shifted
+from gancli.training.augment import PULLED, bent, shifted
 from gancli.training.closed_form import Chain, discriminator_slopes, for_each, generator_slopes
 from gancli.training.optimizers import Optimizer
 from gancli.training.state import TrainState
@@ -68,6 +68,8 @@ def train_step(
     """
     for optimizer in (state.generator_optimizer, state.discriminator_optimizer):
         _set_learning_rate(optimizer, state.step, progress)
+    as_they_are = batches[-1][0]
+    batches = [(_as_shown(real, state, config), labels) for real, labels in batches]
     if config.training.simultaneous:
         ((real, labels),) = batches
         fake = _draw_fakes(state, labels, len(real), config)
@@ -91,7 +93,7 @@ def train_step(
         _update_average(state, config.generator.ema_half_life)
     d_loss, d_means, d_norm = d_figures
     g_loss, g_norm, slopes = g_figures
-    seen_closer = _look(state, real, fake, slopes, config) if look else []
+    seen_closer = _look(state, as_they_are, fake, slopes, config) if look else []
     losses, rest = torch.stack([d_loss, g_loss]), torch.stack([d_norm, g_norm, *seen_closer])
     return torch.cat([losses, d_means, rest])
 
@@ -156,6 +158,17 @@ def _draw_fakes(state: TrainState, labels: Tensor | None, count: int, config: Ru
     generator = state.generator if chain is None else chain
     fakes: Tensor = generator(state.team.part(latents), labels)
     return fakes
+
+
+def _as_shown(images: Tensor, state: TrainState, config: RunConfig) -> Tensor:
+    """Return real images as they are shown this time: bent at random, where a config says so."""
+    assert config.data.elastic != "auto"
+    if not config.data.elastic:
+        return images
+    shape = state.team.whole((len(images), 2, PULLED, PULLED))
+    pulls = torch.randn(shape, generator=state.random, device=images.device)
+    pulls = config.data.elastic * state.team.part(pulls)
+    return bent(images, pulls, PIXEL_RANGES[config.data.pixel_range])
 
 
 def _as_seen(batch: _Batch, state: TrainState, config: RunConfig, progress: float) -> _Batch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,8 +11,9 @@ from tiny import TinyConfig, TrainRun
 from torch import Tensor
 
 from gancli.config import PIXEL_RANGES
-from gancli.training import loop
+from gancli.training import step
 from gancli.training.augment import PULLED, bent
+from gancli.training.state import TrainState
 
 SIGNED = (-1.0, 1.0)
 
@@ -74,19 +76,21 @@ def test_training_shows_images_bent_anew_each_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shown: list[Tensor] = []
-    step = loop.train_step
+    learn = step._discriminator_step
 
-    def watched(
-        state: object, batches: list[tuple[Tensor, Tensor]], *rest: object, **options: bool
-    ) -> Tensor:
-        shown.extend(images for images, _ in batches)
-        return step(state, batches, *rest, **options)  # type: ignore[arg-type]
+    def watched(state: TrainState, batch: Any, *rest: Any) -> Any:
+        shown.append(batch.real)
+        return learn(state, batch, *rest)
 
-    monkeypatch.setattr(loop, "train_step", watched)
+    monkeypatch.setattr(step, "_discriminator_step", watched)
     settings = {"data.elastic": elastic, "data.pixel_range": pixel_range, "training.steps": 12}
-    train_run(tiny_config(settings), Path("run"))
+    run = train_run(tiny_config(settings), Path("run")).run
     low, high = PIXEL_RANGES[pixel_range]
     images = torch.cat(shown)
     assert low <= images.min() < images.max() <= high
     known = {image.numpy().tobytes() for image in images}
     assert (len(known) == len(images)) is bool(elastic)
+    # The log tells how the data are, however they are shown: twice the same picture is no variety.
+    plain = train_run(tiny_config({**settings, "data.elastic": 0.0}), Path("plain")).run
+    for line, expected in zip(run.read_log(), plain.read_log(), strict=True):
+        assert line["diversity_real"] == expected["diversity_real"] > 0
