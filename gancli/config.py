@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import re
 import tomllib
 import types
 import typing
@@ -344,7 +345,7 @@ def parse_toml(text: str, where: str) -> Table:
 
 
 def parse_assignment(text: str) -> tuple[str, Any]:
-    """Split ``key=value`` of ``--set``; the value is TOML, or a bare word.
+    """Split ``key=value`` of ``--set``; the value is TOML, a number like ``.5``, or a bare word.
 
     Raises:
         ConfigError: there is no ``=``, or the key is no known one.
@@ -356,6 +357,8 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     known = known_keys()
     if key not in known:
         raise ConfigError(f"--set: unknown key '{key}'{did_you_mean(key, known)}")
+    if re.fullmatch(r"\.[0-9]+", value):
+        return key, float(value)
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
     except (ValueError, RecursionError, KeyError):

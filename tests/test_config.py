@@ -295,6 +295,7 @@ def test_every_key_has_a_meaning() -> None:
     [
         ("training.batch_size=32", ("training.batch_size", 32)),
         (" generator_optimizer.lr = 1e-4 ", ("generator_optimizer.lr", 1e-4)),
+        ("data.elastic=.05", ("data.elastic", 0.05)),
         ("loss.name=hinge", ("loss.name", "hinge")),
         ('loss.name="hinge"', ("loss.name", "hinge")),
         ("data.conditional=false", ("data.conditional", False)),
