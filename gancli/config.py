@@ -558,9 +558,10 @@ def _check_together(config: RunConfig, where: str) -> None:
             f"{where}: record.patience waits for scores, and there are none; set "
             "record.score_every (--score-every)"
         )
-    changes = {"discriminator.shift moves": config.discriminator.shift}
-    changes |= {"data.elastic bends": data.elastic}
-    for what, amount in changes.items():
+    for what, amount in (
+        ("discriminator.shift moves", config.discriminator.shift),
+        ("data.elastic bends", data.elastic),
+    ):
         if amount not in (0.0, "auto") and data.is_points:
             raise ConfigError(f"{where}: {what} images, and {data.source} has points; leave it out")
     if data.source == STACKED_SOURCE:

@@ -304,7 +304,7 @@ def test_what_a_kept_config_leaves_open_is_settled_by_the_data(
     run.config_path.write_text(kept)
     assert train_run(wanted, run.path).status is Status.FINISHED
     found = run.read_config()
-    assert (found.discriminator.shift, found.data.elastic) == (0.0, 0.0)  # shown twelve times
+    assert (found.discriminator.shift, found.data.elastic) == (0.0, 0.0)  # shown twice
 
 
 def test_a_run_that_another_process_began_meanwhile_keeps_its_way(
