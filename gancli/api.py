@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from gancli import doctor, files, jobs, plots, recipes, report, runs
+from gancli import doctor, files, jobs, plots, recipes, runs
 from gancli.config import DOWNLOADS, LARGEST_SEED, NAMED_SOURCES, RunConfig
 from gancli.devices import has_nvidia_driver, pick_device
 from gancli.errors import CheckpointError, ConfigError, DataError, did_you_mean
@@ -20,6 +20,7 @@ from gancli.placement import Outcome, Placement
 from gancli.recipes import Recipe
 
 if TYPE_CHECKING:
+    from gancli import report
     from gancli.judging import Verdict
     from gancli.metrics import ScoreCard
     from gancli.pictures.film import Film
@@ -699,6 +700,8 @@ def write_report(
     Raises:
         GancliError: of the kind that says what is wrong.
     """
+    from gancli import report  # noqa: PLC0415 - no other command needs it
+
     given = [names] if names is None or isinstance(names, str | Path) else names
     found = [runs.find_run(None if n is None else str(n), Path(runs_dir)) for n in given]
     return report.write(found, None if out is None else Path(out))

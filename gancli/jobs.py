@@ -12,6 +12,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gancli import memory, ranks, runs
-from gancli.config import RunConfig, differences, from_table
+from gancli.config import STACKED_SOURCE, RunConfig, differences, from_table
 from gancli.cores import keep_to, usable_cores
 from gancli.errors import ConfigError, GancliError, Interrupted, TrainingError
 from gancli.observing import Observer
@@ -135,6 +136,7 @@ def train_one(job: Job, observer: Observer) -> Outcome:
             "--on-failure reseed starts a run again, which several processes cannot; take stop, "
             "or train with one process"
         )
+    _unpack_while_torch_loads(job.config)
     from gancli import session  # noqa: PLC0415 - imports torch
 
     first_seed, job = job.config.training.seed, job.settled()
@@ -165,6 +167,14 @@ def outcome_as_dict(outcome: Outcome) -> dict[str, Any]:
         "images_per_second": round(outcome.images_per_second, 1),
         "signal": outcome.signal_number,
     }
+
+
+def _unpack_while_torch_loads(config: RunConfig) -> None:
+    """Begin to read the embedded data, which takes a fifth of a second, where a run needs them."""
+    if config.data.source in ("mnist", STACKED_SOURCE) and "torch" not in sys.modules:
+        from gancli.idx import EMBEDDED_MNIST, read_ahead  # noqa: PLC0415 - imports NumPy
+
+        read_ahead(EMBEDDED_MNIST.glob("*.gz"))
 
 
 def train_here(job: Job, observer: Observer) -> Result:

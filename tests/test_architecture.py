@@ -22,7 +22,7 @@ MODULES = {
 LAYERS = (
     {"errors", "ranks", "palette"},
     {"files", "stopping", "cores", "memory"},
-    {"config"},
+    {"config", "idx"},
     {"recipes"},
     {"latents", "losses", "theory", "networks", "data", "devices", "checkpoints", "runs"},
     {"sampling", "doctor", "tables"},

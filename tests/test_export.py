@@ -16,8 +16,8 @@ from tiny import TinyConfig, TrainRun
 
 import gancli
 from gancli import api, data, export, sampling
-from gancli.data.idx import read_idx
 from gancli.errors import ConfigError, DataError, StorageError
+from gancli.idx import read_idx
 from gancli.pictures.grid import make_grid, read_metadata
 from gancli.runs import RunDirectory
 

@@ -17,11 +17,10 @@ from gancli import files
 from gancli.config import NAMED_SOURCES, STACKED_SOURCE, DataConfig
 from gancli.data import catalogue, stacked
 from gancli.data.folder import list_folder, read_folder
-from gancli.data.idx import read_idx
 from gancli.data.synthetic import Targets, targets
 from gancli.errors import ConfigError, DataError, did_you_mean
+from gancli.idx import EMBEDDED_MNIST, read_idx
 
-EMBEDDED_MNIST = Path(__file__).parent / "mnist"
 _NO_CLASS = 255
 _TEST_IMAGES = ("t10k-images", "test-images")  # how their files' names begin
 

@@ -26,7 +26,7 @@ from gancli.training.step import train_step
 
 _ROUNDS = 3
 _WINDOW_SECONDS = 0.06
-_STEP_SECONDS = 0.03
+_STEP_SECONDS = 0.025
 _SMALL_BATCH = 16
 # Of a batch that takes one thread far longer than a step of a trial should, so much is tried, for a
 # few steps, if the run is long enough not to mind: a smaller part may favour fewer threads.
@@ -177,7 +177,10 @@ def _tried_size(
     batch = config.training.batch_size
     if batch <= _SMALL_BATCH:
         return batch, _step_seconds(config, images, device, batch)
-    each, fixed = _costs(config, images, device)
+    small = _step_seconds(config, images, device, _SMALL_BATCH)
+    if small >= _STEP_SECONDS and _LARGEST_PART * batch <= _SMALL_BATCH:
+        return _SMALL_BATCH, small  # no more would be tried, whatever else costs
+    each, fixed = _costs(small, _step_seconds(config, images, device, 2 * _SMALL_BATCH))
     run_seconds = (fixed + each * batch) * plan.total_steps
     seconds = min(
         _LARGEST_PART * each * batch, run_seconds / _STEPS_OF_A_RUN, _LONGEST_STEP_SECONDS
@@ -187,10 +190,13 @@ def _tried_size(
     return tried, fixed + each * tried
 
 
-def _costs(config: RunConfig, images: ImageSet, device: torch.device) -> tuple[float, float]:
-    """Return the seconds that an image of a batch costs a step, and those that any step does."""
-    sizes = _SMALL_BATCH, 2 * _SMALL_BATCH
-    small, twice = (_step_seconds(config, images, device, size) for size in sizes)
+def _costs(small: float, twice: float) -> tuple[float, float]:
+    """Return the seconds that an image of a batch costs a step, and those that any step does.
+
+    Args:
+        small: what a step takes on a small batch.
+        twice: what it takes on one of twice the size.
+    """
     # What disturbed the smaller one is not to make images look free.
     each = max(twice - small, twice / 6) / _SMALL_BATCH
     return each, max(0.0, small - each * _SMALL_BATCH)

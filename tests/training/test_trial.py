@@ -160,9 +160,9 @@ def test_a_short_run_is_tried_for_a_hundredth_of_its_steps_and_less_where_all_is
     ("milliseconds_an_image", "and_as_many_any_step", "total_steps", "tried_images"),
     [
         (0.1, 0, 10_000, 128),  # the batch
-        (0.7, 0, 10_000, 42),  # what 30 milliseconds suffice for
-        (0.7, 18, 10_000, 24),  # the same
-        (0.3, 80, 10_000, 19),  # at least a third of what 32 images take is thought to be theirs
+        (0.7, 0, 10_000, 35),  # what 25 milliseconds suffice for
+        (0.7, 12, 10_000, 23),  # the same
+        (0.25, 80, 10_000, 19),  # at least a third of what 32 images take is thought to be theirs
         (2.9, 0, 10_000, 32),  # a quarter of the batch
         (2.9, 0, 10, 16),  # what a run of 4 seconds can spare, but not fewer
         (9.0, 0, 10_000, 27),  # what a quarter of a second suffices for
@@ -194,6 +194,28 @@ def test_what_is_tried_is_as_much_as_a_run_can_spare(
     assert (size, sizes) == (tried_images, [16, 32])
     taken = (and_as_many_any_step + tried_images) * milliseconds_an_image / 1000
     assert seconds == pytest.approx(taken, rel=0.01)
+
+
+def test_a_heavy_step_is_tried_on_the_smallest_part_at_once(
+    tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Machine({1: 1.6, 2: 1.6})  # 25.6 milliseconds a step of 16
+    sizes: list[int] = []
+
+    def step_of(config: Any, images: Any, device: Any, size: int) -> Callable[[], None]:
+        sizes.append(size)
+        return lambda: [clock.step() for _ in range(size)] and None
+
+    monkeypatch.setattr(trial, "time", clock)
+    monkeypatch.setattr(trial, "_step_of", step_of)
+    torch.set_num_threads(1)
+    for batch, tried_sizes in ((64, [16]), (65, [16, 32])):
+        sizes.clear()
+        keys = {"training.steps": 10_000, "training.batch_size": batch}
+        config, splits, plan = prepare(tiny_config({"data.source": "mnist", **keys}))
+        size, seconds = trial._tried_size(config, splits.train, plan, torch.device("cpu"))
+        assert (size, sizes) == (16, tried_sizes)
+        assert seconds == pytest.approx(0.0256)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """The IDX format of MNIST and its relatives, gzipped or not.
 
 A reader for the embedded MNIST and for a user's own files alike. Nothing is allocated on the word
-of a header: bytes are read as they come and counted against what the header claims.
+of a header: bytes are read as they come and counted against what the header claims. It needs no
+torch, so that files can be unpacked while that loads.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -21,6 +24,15 @@ _UNSIGNED_BYTE = 0x08
 _GZIP_MAGIC, _GZIP = b"\x1f\x8b", 31
 _CHUNK_BYTES = 1 << 24
 _MOST_BYTES = 1 << 33
+EMBEDDED_MNIST = Path(__file__).parent / "data" / "mnist"
+_ahead: dict[Path, Future[npt.NDArray[np.uint8]]] = {}
+
+
+def read_ahead(paths: Iterable[Path]) -> None:
+    """Begin to read IDX files in a thread; :func:`read_idx` hands each over, once."""
+    thread = ThreadPoolExecutor(1)
+    _ahead.update((path, thread.submit(_read_file, path)) for path in paths)
+    thread.shutdown(wait=False)
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:
@@ -32,6 +44,11 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     Raises:
         DataError: the file is missing, truncated, longer than its header says, or no IDX file.
     """
+    begun = _ahead.pop(path, None)
+    return _read_file(path) if begun is None else begun.result()
+
+
+def _read_file(path: Path) -> npt.NDArray[np.uint8]:
     try:
         with open(path, "rb") as file:
             zipped = file.read(2) == _GZIP_MAGIC

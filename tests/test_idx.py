@@ -3,6 +3,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import struct
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -13,9 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from gancli.data import EMBEDDED_MNIST
-from gancli.data.idx import read_idx
 from gancli.errors import DataError
+from gancli.idx import EMBEDDED_MNIST, read_ahead, read_idx
 
 # As in LICENSE-MNIST.md: of the four official files, decompressed.
 SHA256 = {
@@ -155,3 +156,20 @@ def test_streams_in_a_row_and_padding_are_read_as_one(tmp_path: Path, piece: int
     path.write_bytes(b"".join(map(gzip.compress, parts)) + b"junk")
     with pytest.raises(DataError, match="is damaged"):
         read_idx(path)
+
+
+def test_a_file_read_ahead_is_handed_over_once(tmp_path: Path) -> None:
+    path, missing = tmp_path / "some.idx", tmp_path / "none.idx"
+    path.write_bytes(idx(3, body=b"abc"))
+    read_ahead([path, missing])
+    with pytest.raises(DataError, match=r"cannot read .*none\.idx"):
+        read_idx(missing)  # the second of the thread's two, so it has read the first
+    path.write_bytes(idx(3, body=b"def"))
+    assert read_idx(path).tobytes() == b"abc"
+    assert read_idx(path).tobytes() == b"def"
+
+
+def test_files_can_be_read_ahead_of_torch() -> None:
+    code = "import sys, gancli.idx; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
