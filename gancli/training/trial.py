@@ -26,7 +26,7 @@ from gancli.training.step import train_step
 
 _ROUNDS = 3
 _WINDOW_SECONDS = 0.06
-_STEP_SECONDS = 0.025
+_STEP_SECONDS = 0.02
 _SMALL_BATCH = 16
 # Of a batch that takes one thread far longer than a step of a trial should, so much is tried, for a
 # few steps, if the run is long enough not to mind: a smaller part may favour fewer threads.

@@ -160,9 +160,9 @@ def test_a_short_run_is_tried_for_a_hundredth_of_its_steps_and_less_where_all_is
     ("milliseconds_an_image", "and_as_many_any_step", "total_steps", "tried_images"),
     [
         (0.1, 0, 10_000, 128),  # the batch
-        (0.7, 0, 10_000, 35),  # what 25 milliseconds suffice for
-        (0.7, 12, 10_000, 23),  # the same
-        (0.25, 80, 10_000, 19),  # at least a third of what 32 images take is thought to be theirs
+        (0.6, 0, 10_000, 33),  # what 20 milliseconds suffice for
+        (0.6, 10, 10_000, 23),  # the same
+        (0.2, 80, 10_000, 19),  # at least a third of what 32 images take is thought to be theirs
         (2.9, 0, 10_000, 32),  # a quarter of the batch
         (2.9, 0, 10, 16),  # what a run of 4 seconds can spare, but not fewer
         (9.0, 0, 10_000, 27),  # what a quarter of a second suffices for
