@@ -66,7 +66,7 @@ class Chain:
     """A network of weighted layers in a row that finds its own gradients.
 
     It shares the network's weights, computes in 16 bits where the network would, and drops what the
-    network would have dropped next.
+    network would have dropped next. Whoever moves the weights says so (:meth:`moved`).
 
     Args:
         network: one whose layers are all known here; a generator without classes.
@@ -81,6 +81,11 @@ class Chain:
         self.passed: list[tuple[Any, Tensor, Tensor | None]] = []
         self.norms: dict[nn.Module, list[Tensor]] = {}
         self.told: list[Tensor] = []
+        self.casts: dict[Any, Tensor] = {}
+
+    def moved(self) -> None:
+        """Take note that weights are no longer what they were at the last call."""
+        self.casts.clear()
 
     @torch.no_grad()
     def __call__(self, batch: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -94,7 +99,7 @@ class Chain:
         self.labels, self.passed = labels, []
         for layer in self.layers:
             if isinstance(layer, nn.Linear | nn.Conv2d):
-                weight = layer.weight.to(values.dtype)
+                weight = self._cast(layer, values.dtype)
                 self.passed.append((layer, values, weight))
                 values = _weighted(layer, values, weight, layer.bias)
             elif isinstance(layer, Dropout):
@@ -183,6 +188,14 @@ class Chain:
             carried = _weighted(layer, values, weight, None)
             bias = layer.bias.to(carried.dtype).view(-1, *(1,) * (carried.ndim - 2))
             values = torch.addcmul(carried, for_each(pulls, carried), bias)
+
+    def _cast(self, layer: nn.Linear | nn.Conv2d, precision: torch.dtype) -> Tensor:
+        """Return a layer's weight in the precision of the step; cast once until it moves."""
+        if layer.weight.dtype == precision:
+            return layer.weight
+        if layer not in self.casts:
+            self.casts[layer] = layer.weight.to(precision)
+        return self.casts[layer]
 
     def _at_end(self, gradient: Tensor) -> Tensor:
         """Bring a gradient at what a call returned to the end of the layers."""

@@ -90,9 +90,8 @@ class Team:
         self._finish(dist.all_gather(rows, own.contiguous(), async_op=True))
         return torch.cat(rows)
 
-    @torch.no_grad()
     def average_(self, tensors: Sequence[Tensor]) -> None:
-        """Replace tensors of floats by their means over all processes, in one message."""
+        """Replace tensors of floats without a graph by their means over all, in one message."""
         if self.size == 1:
             return
         message = torch.cat([tensor.flatten() for tensor in tensors])

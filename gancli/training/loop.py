@@ -87,9 +87,9 @@ def train(
             figures = train_step(state, batches, config, progress, look=look)
         state.team.average_([figures])
         state.step += 1
-        state.sums[: len(figures)] += figures
-        state.sums[-2] += 1
-        state.sums[-1] += look
+        state.sums[: len(figures)].add_(figures)
+        state.sums[-2].add_(1)
+        state.sums[-1].add_(look)
         line = _log_line(state, plan) if logs else None  # an accelerator is waited for here
         step_seconds += time.perf_counter() - started
 

@@ -92,15 +92,18 @@ class Plan:
     def batch(self, step: int) -> Tensor:
         """Return the indices of the images that a step learns from: int64 [images_per_step].
 
-        Every epoch has an order of its own, drawn from the seed and the epoch alone, so that a
-        resumed run needs no memory of it.
+        Every epoch has an order of its own, or short ones take parts of one that goes through all
+        images. It is drawn from the seed and its number alone, so that a resumed run needs no
+        memory of it.
         """
         epoch, position = divmod(step, self.steps_per_epoch)
-        start = position * self.images_per_step
-        return _order(self.seed, epoch, self.images)[start : start + self.images_per_step]
+        images_per_epoch = self.steps_per_epoch * self.images_per_step
+        number, part = divmod(epoch, self.images // images_per_epoch)
+        start = part * images_per_epoch + position * self.images_per_step
+        return _order(self.seed, number, self.images)[start : start + self.images_per_step]
 
 
 @functools.lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, images: int) -> Tensor:
-    generator = torch.Generator().manual_seed(derived_seed(seed, f"order {epoch}"))
+def _order(seed: int, number: int, images: int) -> Tensor:
+    generator = torch.Generator().manual_seed(derived_seed(seed, f"order {number}"))
     return torch.randperm(images, generator=generator)

@@ -137,6 +137,9 @@ def _average_distance(state: TrainState) -> Tensor:
 
 def _length(tensors: list[Tensor]) -> Tensor:
     """Return the length of the one vector that some tensors make up."""
+    if tensors[0].device.type == "cpu":  # products of vectors, unlike norms, share out their work
+        flat = [tensor.reshape(-1) for tensor in tensors]
+        return torch.stack([vector.dot(vector) for vector in flat]).sum().sqrt()
     length: Tensor = torch.stack(torch._foreach_norm(tensors)).norm()
     return length
 
@@ -261,6 +264,8 @@ def _discriminator_learns(
         pulls = discriminator_slopes(settings.name, logits, labels)
         loss = loss + _learn_by_chain(state.chains.discriminator, pulls, gammas, slopes)
     norm = _descend(loss, state.discriminator_optimizer, state, "discriminator")
+    if state.chains is not None:
+        state.chains.discriminator.moved()
     return adversarial, _means(logits.detach(), labels, game.pairs), norm
 
 
@@ -307,7 +312,8 @@ def _means(logits: Tensor, labels: Tensor, pairs: bool) -> Tensor:
     real, fake = logits
     right = (real > fake).expand(2, -1) if pairs else torch.stack([real > 0, fake < 0])
     matches = (logits > 0) == labels
-    return torch.cat([right, matches, logits, logits.sigmoid()]).mean(1)
+    answers = torch.cat([right, matches]).to(logits.dtype)  # one cast: cat's own take their time
+    return torch.cat([answers, logits, logits.sigmoid()]).mean(1)
 
 
 def _generator_step(
@@ -334,6 +340,8 @@ def _generator_learns(
     else:
         chains.generator.backward(slopes)
     norm = _descend(loss, state.generator_optimizer, state, "generator")
+    if chains is not None and chains.generator is not None:
+        chains.generator.moved()
     return loss, norm, slopes
 
 

@@ -88,8 +88,14 @@ def test_frames_are_as_far_apart_as_asked_or_as_names_can_tell(
 def test_part_of_the_images_make_an_epoch_if_asked(tiny_config: TinyConfig) -> None:
     made = plan(tiny_config, training__images_per_epoch=16)
     assert made.steps_per_epoch == 2
-    seen = torch.cat([made.batch(step) for step in range(40)])
-    assert len(torch.unique(seen)) == 48  # in twenty epochs all images have their turn
+    # Three such epochs take all images in one order, the next three in another.
+    first, second = (torch.cat([made.batch(n + step) for step in range(6)]) for n in (0, 6))
+    assert len(torch.unique(first)) == len(torch.unique(second)) == 48
+    assert not torch.equal(first, second)
+    uneven = plan(tiny_config, training__images_per_epoch=32)
+    epochs = [torch.cat([uneven.batch(4 * n + step) for step in range(4)]) for n in range(10)]
+    assert all(len(torch.unique(epoch)) == 32 for epoch in epochs)
+    assert len(torch.unique(torch.cat(epochs))) == 48
     assert plan(tiny_config, training__images_per_epoch=1000).steps_per_epoch == 6
 
 
