@@ -442,6 +442,27 @@ def test_twenty_penalised_steps_are_those_of_autograd(
     )
 
 
+def test_weights_are_cast_once_until_they_move(tiny_config: TinyConfig) -> None:
+    keys = {"training.precision": "bf16", "generator_optimizer.lr": 0.1, "training.d_steps": 2}
+    config = preparing.resolve(tiny_config({**DENSE, **keys}), classes=3)
+    state, _ = both_ways(config)
+    train_twenty_steps(state, config)
+    assert state.chains is not None
+    assert state.chains.generator is not None
+    latents, images = torch.randn(5, config.latent.size), torch.rand(5, *config.data.sample_shape)
+    for chain, batch in ((state.chains.generator, latents), (state.chains.discriminator, images)):
+        found = []
+        for each in (chain, chain, Chain(chain.network)):
+            torch.manual_seed(0)
+            found.append(each(batch))
+        assert torch.equal(found[0], found[1])
+        assert torch.equal(found[0], found[2])  # by the weights of now
+        kept = dict(chain.casts)
+        chain(batch)
+        assert kept
+        assert all(chain.casts[layer] is cast for layer, cast in kept.items())
+
+
 def test_a_loss_that_is_no_number_leaves_all_weights(tiny_config: TinyConfig) -> None:
     config = preparing.resolve(tiny_config(DENSE), classes=3)
     state, _ = both_ways(config)
