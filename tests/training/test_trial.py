@@ -156,6 +156,23 @@ def test_a_short_run_is_tried_for_a_hundredth_of_its_steps_and_less_where_all_is
     assert made.now == pytest.approx(first + rounds * 3 * (1.0 + quick) / 1000)
 
 
+def tried_sizes(
+    monkeypatch: pytest.MonkeyPatch, milliseconds_an_image: float, and_as_many_any_step: int = 0
+) -> list[int]:
+    """Let steps take so long by a clock of their own; return the sizes, as they come, of those."""
+    clock = Machine({1: milliseconds_an_image, 2: milliseconds_an_image})
+    sizes: list[int] = []
+
+    def step_of(config: Any, images: Any, device: Any, size: int) -> Callable[[], None]:
+        sizes.append(size)
+        return lambda: [clock.step() for _ in range(and_as_many_any_step + size)] and None
+
+    monkeypatch.setattr(trial, "time", clock)
+    monkeypatch.setattr(trial, "_step_of", step_of)
+    torch.set_num_threads(1)
+    return sizes
+
+
 @pytest.mark.parametrize(
     ("milliseconds_an_image", "and_as_many_any_step", "total_steps", "tried_images"),
     [
@@ -177,16 +194,7 @@ def test_what_is_tried_is_as_much_as_a_run_can_spare(
     total_steps: int,
     tried_images: int,
 ) -> None:
-    clock = Machine({1: milliseconds_an_image, 2: milliseconds_an_image})
-    sizes: list[int] = []
-
-    def step_of(config: Any, images: Any, device: Any, size: int) -> Callable[[], None]:
-        sizes.append(size)
-        return lambda: [clock.step() for _ in range(and_as_many_any_step + size)] and None
-
-    monkeypatch.setattr(trial, "time", clock)
-    monkeypatch.setattr(trial, "_step_of", step_of)
-    torch.set_num_threads(1)
+    sizes = tried_sizes(monkeypatch, milliseconds_an_image, and_as_many_any_step)
     # By each update of D a batch of that size: what an image costs is of all of them.
     keys = {"training.steps": total_steps, "training.batch_size": 128, "training.d_steps": 3}
     config, splits, plan = prepare(tiny_config({"data.source": "mnist", **keys}))
@@ -199,22 +207,13 @@ def test_what_is_tried_is_as_much_as_a_run_can_spare(
 def test_a_heavy_step_is_tried_on_the_smallest_part_at_once(
     tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = Machine({1: 1.6, 2: 1.6})  # 25.6 milliseconds a step of 16
-    sizes: list[int] = []
-
-    def step_of(config: Any, images: Any, device: Any, size: int) -> Callable[[], None]:
-        sizes.append(size)
-        return lambda: [clock.step() for _ in range(size)] and None
-
-    monkeypatch.setattr(trial, "time", clock)
-    monkeypatch.setattr(trial, "_step_of", step_of)
-    torch.set_num_threads(1)
-    for batch, tried_sizes in ((64, [16]), (65, [16, 32])):
+    sizes = tried_sizes(monkeypatch, 1.6)  # 25.6 milliseconds a step of 16
+    for batch, expected in ((64, [16]), (65, [16, 32])):
         sizes.clear()
         keys = {"training.steps": 10_000, "training.batch_size": batch}
         config, splits, plan = prepare(tiny_config({"data.source": "mnist", **keys}))
         size, seconds = trial._tried_size(config, splits.train, plan, torch.device("cpu"))
-        assert (size, sizes) == (16, tried_sizes)
+        assert (size, sizes) == (16, expected)
         assert seconds == pytest.approx(0.0256)
 
 
