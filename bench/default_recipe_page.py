@@ -52,28 +52,38 @@ Found = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Aim:
-    """What a figure was to reach: at least so much, or at most."""
+    """What a figure was to reach: at least so much, or at most; and what was hoped for."""
 
     words: str
     least: float
     at_most: bool = False
+    stretch: float | None = None
 
     def verdict(self, value: float, real: float) -> str:
-        """Return a value, that of real images, and whether it is enough."""
-        reached, possible = (
-            each <= self.least if self.at_most else each >= self.least for each in (value, real)
-        )
-        missed = "missed" if possible else "missed, as real images do"
-        return f"{value:.4g} ({real:.4g}), {'reached' if reached else missed}"
+        """Return a value, that of real images, and whether it is enough or by how much not."""
+        words = f"{value:.4g} ({real:.4g}), "
+        if self._lacks(value, self.least) > 0:
+            missed = f"{words}missed by {self._lacks(value, self.least):.2g}"
+            return f"{missed}, as real images do" if self._lacks(real, self.least) > 0 else missed
+        if self.stretch is None:
+            return f"{words}reached"
+        lacks = self._lacks(value, self.stretch)
+        hoped = f"missed by {lacks:.2g}" if lacks > 0 else "too"
+        return f"{words}reached; {self.stretch:g} {hoped}"
+
+    def _lacks(self, value: float, wanted: float) -> float:
+        return value - wanted if self.at_most else wanted - value
 
 
-AIMED_SHARES = ("coverage", "precision", "recall")
+AIMED_SHARES = ("coverage", "precision_k5", "recall_k5", "precision", "recall")
 AIMS = (
     Aim("judge's share, at least", 0.99),
-    Aim("distance, times real, at most", 5, at_most=True),
-    Aim("coverage, at least", 0.90),
-    Aim("precision, at least", 0.90),
-    Aim("recall, at least", 0.90),
+    Aim("distance, times real, at most", 5, at_most=True, stretch=2.5),
+    Aim("coverage, at least", 0.90, stretch=0.93),
+    Aim("precision by five neighbours, at least", 0.90),
+    Aim("recall by five neighbours, at least", 0.90),
+    Aim("precision by three, at least", 0.90),
+    Aim("recall by three, at least", 0.90),
     Aim("coverage of the worst digit, at least", 0.85),
 )
 AIMS_ALL = {
@@ -82,7 +92,7 @@ AIMS_ALL = {
 }
 AIMS_STACKED = {
     "modes": Aim("modes, at least", 1_000),
-    "reverse_kl": Aim("reverse KL (on a GPU), at most", 0.08, at_most=True),
+    "reverse_kl": Aim("reverse KL (on a GPU), at most", 0.08, at_most=True, stretch=0.03),
 }
 AIM_SECONDS = {"digit": 60, "digits": 600}
 AIM_COVERAGE_OF_FEW, LEAST_COPYING_Z = 0.75, -3.0
@@ -132,9 +142,12 @@ def _digit(runs: list[tuple[Job, Found]]) -> str:
     )
     table = _two_judges(runs, _digits_of(runs), "judge_share", "share")
     tried = (
-        "Of what is listed under the levers below, `penalties-three`, `penalties-constant` and "
-        "`deeper` raise recall a little, `average-longer` and smaller penalties precision, each at "
-        "the other's cost.\n"
+        "The precision and recall that were aimed at are of a scale on which real sevens have .94 "
+        "and .95. That is the one by five neighbours, as Naeem et al. count "
+        "(`precision_k5_judge`); by three, as Kynkaanniemi et al. do, real images miss .90 "
+        "themselves. Of what is listed under the levers below, `penalties-three`, "
+        "`penalties-constant` and `deeper` raise recall a little, `average-longer` and smaller "
+        "penalties precision, each at the other's cost.\n"
     )
     return f"{_length(runs)}\n\n{_targets(_digits_of(runs))}\n{tried}\n{table}\n{shown}"
 
@@ -263,13 +276,18 @@ def _long(runs: list[tuple[Job, Found]]) -> str:
             f"| {found['judge']['copying_z'][0]:.1f} |"
         )
     near = sum(ratio <= AIM_TIMES_BEST for ratio in ratios)
+    missed = [
+        f"digit {job.digit} misses it by {ratio - AIM_TIMES_BEST:.2f}"
+        for (job, _), ratio in zip(runs, ratios, strict=True)
+        if ratio > AIM_TIMES_BEST
+    ]
     return (
         f"{runs[0][1]['steps']:,} steps, by which images are shown often enough to be moved "
         "(`discriminator.shift`): the best of the kept generators against the last, by the draw "
         "of 1,000 fakes that it was chosen by, and both by ten draws, for the least of some twenty "
         f"is partly so by chance. At most {AIM_TIMES_BEST:g} times the best was asked for: by ten "
-        f"draws {near} of {len(runs)} reach it. Below {LEAST_COPYING_Z:g}, the test of "
-        "memorisation says that fakes are copies.\n\n"
+        f"draws {', '.join([f'{near} of {len(runs)} reach it', *missed])}. Below "
+        f"{LEAST_COPYING_Z:g}, the test of memorisation says that fakes are copies.\n\n"
         "| digit | best distance | last | times the best | best, ten draws "
         "| last, ten draws (real) | times the best, ten draws | copying z |\n"
         "|--:|--:|--:|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"
@@ -318,15 +336,25 @@ def _few(runs: list[tuple[Job, Found]]) -> str:
         "below 0, fakes are nearer to all images than the test images are, and only the difference "
         f"is copying.\n\nAimed at was a coverage of {AIM_COVERAGE_OF_FEW:g}. By as many fakes as "
         f"there are test images, {covered['whole']} of {len(shipped)} digits reach it; by 500, "
-        f"{covered['judge']} of {len(shipped)}, where 500 real images themselves reach "
-        f"{min(of_real):.2f} to {max(of_real):.2f}. And no copying, by which {original} of "
-        f"{len(every_z)} runs are well. Under the recipe as it is stands what was tried before: "
-        "images moved and not bent, as they are where there are more of them, and other changes "
-        "to that.\n\n"
+        f"{covered['judge']} of {len(shipped)}{_short(shipped)}, where 500 real images "
+        f"themselves reach {min(of_real):.2f} to {max(of_real):.2f}. And no copying, by which "
+        f"{original} of {len(every_z)} runs are well. Under the recipe as it is stands what was "
+        "tried before: images moved and not bent, as they are where there are more of them, and "
+        "other changes to that.\n\n"
         "| | digit | runs | distance, times real | precision (real) | recall (real) "
         "| coverage (real) | coverage by more (real) | copying z | by images not shown |\n"
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n"
     )
+
+
+def _short(shipped: dict[str, list[Found]]) -> str:
+    """Say by how much the coverage of few images misses what was aimed at."""
+    lacks = {
+        digit: AIM_COVERAGE_OF_FEW - _mean_of(found, "judge", "coverage_judge")
+        for digit, found in shipped.items()
+    }
+    words = [f"{digit} by {lack:.3f}" for digit, lack in lacks.items() if lack > 0]
+    return f" (missed: {', '.join(words)})" if words else ""
 
 
 def _stacked(runs: list[tuple[Job, Found]]) -> str:
@@ -398,7 +426,10 @@ def _two_judges(
     runs: list[tuple[Job, Found]], rows: dict[str, list[Found]], share: str, word: str
 ) -> str:
     every = {**rows, "**mean**": [found for _, found in runs]}
-    names = (share, "precision_judge", "recall_judge", "coverage_judge")
+    names = (
+        *(share, "precision_judge", "recall_judge", "coverage_judge"),
+        *("precision_k5_judge", "recall_k5_judge"),
+    )
     text = ""
     for judge, title in (("judge", "The shipped judge"), ("second", "The second judge")):
         lines = []
@@ -408,9 +439,8 @@ def _two_judges(
             lines.append(f"| {name} | {distance} | {_times_real(found, judge):.2f} | {figures} |")
         text += (
             f"{title}:\n\n| | distance (real) | times real | {word} (real) | precision (real) "
-            "| recall (real) | coverage (real) |\n|---|--:|--:|--:|--:|--:|--:|\n"
-            + "\n".join(lines)
-            + "\n\n"
+            "| recall (real) | coverage (real) | precision by five (real) | recall by five (real) "
+            "|\n|---|--:|--:|--:|--:|--:|--:|--:|--:|\n" + "\n".join(lines) + "\n\n"
         )
     return text.rstrip("\n") + "\n"
 

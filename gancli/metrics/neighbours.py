@@ -3,7 +3,8 @@
 Around each image lies a ball that reaches to its k-th nearest neighbour in its own set; together
 the balls stand for all that the set could show. Precision and recall: Kynkaanniemi et al.,
 "Improved Precision and Recall Metric for Assessing Generative Models" (2019). Density and coverage:
-Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models" (2020).
+Naeem et al., "Reliable Fidelity and Diversity Metrics for Generative Models" (2020), who give
+precision and recall by their own k as well.
 """
 
 from __future__ import annotations
@@ -63,12 +64,16 @@ class Overlap(NamedTuple):
         density: in how many real balls (k = 5) a fake lies on average, divided by k; 0 or more,
             and above 1 where fakes crowd in among the real images.
         coverage: share of the real images that have a fake in their ball (k = 5).
+        precision_k5: precision by larger balls (k = 5).
+        recall_k5: recall by larger balls (k = 5).
     """
 
     precision: Tensor
     recall: Tensor
     density: Tensor
     coverage: Tensor
+    precision_k5: Tensor
+    recall_k5: Tensor
 
 
 def overlap(fakes: Cloud, reals: Cloud, counts: Tensor | None = None) -> Overlap:
@@ -85,23 +90,31 @@ def overlap(fakes: Cloud, reals: Cloud, counts: Tensor | None = None) -> Overlap
     if counts is None:
         counts = torch.ones(1, count)
     near, wide = (reals.squared_radii[:, k - 1] * _RIM for k in (PRECISION_K, COVERAGE_K))
-    fake_near = fakes.squared_radii[:, PRECISION_K - 1 : PRECISION_K] * _RIM
-    precise, dense = (torch.zeros(len(counts), dtype=torch.float64) for _ in range(2))
-    recalling, covering = (torch.zeros(len(counts), len(reals.features)) for _ in range(2))
+    fake_near, fake_wide = (
+        fakes.squared_radii[:, k - 1 : k] * _RIM for k in (PRECISION_K, COVERAGE_K)
+    )
+    precise, precise_wide, dense = (torch.zeros(len(counts), dtype=torch.float64) for _ in range(3))
+    recalling, recalling_wide, covering = (
+        torch.zeros(len(counts), len(reals.features)) for _ in range(3)
+    )
     for start in range(0, count, BLOCK):
         block = slice(start, start + BLOCK)
         taken = counts[:, block]
         distances = _squared_distances(fakes.features[block], reals.features)
         within = distances < wide
         precise += taken.double() @ (distances < near).any(dim=1).double()
+        precise_wide += taken.double() @ within.any(dim=1).double()
         dense += taken.double() @ within.sum(dim=1).double()
         recalling += taken @ (distances < fake_near[block]).float()
+        recalling_wide += taken @ (distances < fake_wide[block]).float()
         covering += taken @ within.float()
     return Overlap(
         precise / count,
         (recalling > 0).double().mean(dim=1),
         dense / (count * COVERAGE_K),
         (covering > 0).double().mean(dim=1),
+        precise_wide / count,
+        (recalling_wide > 0).double().mean(dim=1),
     )
 
 

@@ -75,7 +75,16 @@ _OVERLAP: dict[str, tuple[str, Better]] = {
         f"share of the real images that have a fake nearer than their neighbour {COVERAGE_K}",
         "higher",
     ),
+    "precision_k5": (
+        f"share of the fakes nearer to a real image than its neighbour {COVERAGE_K} is",
+        "higher",
+    ),
+    "recall_k5": (
+        f"share of the real images nearer to a fake than its neighbour {COVERAGE_K} is",
+        "higher",
+    ),
 }
+_BY_FIVE = ("precision_k5", "recall_k5")
 # A share for each of more classes would bury the other figures.
 MOST_SHARES = 20
 CHUNK = 1_000
@@ -272,7 +281,8 @@ def score(
     ``judge_confidence`` (unconditional), ``inception_score_judge``, ``class_balance_kl`` and, of no
     more than 20 classes, ``share_0`` to ``share_9``. Both get Frechet and kernel distances in the
     features of the judge and of a random network, ``precision_judge``, ``recall_judge``,
-    ``density_judge``, ``coverage_judge``, ``judge_entropy``, ``copying_z`` and ``near_share``. What
+    ``density_judge``, ``coverage_judge``, ``precision_k5_judge``, ``recall_k5_judge``,
+    ``judge_entropy``, ``copying_z`` and ``near_share``. What
     needs a judge who knows the data's classes is left out where there is none, what needs
     neighbours where there are fewer than six images.
 
@@ -338,7 +348,7 @@ def score(
         if extent == "full" and count >= 4:
             figures.append(kernel_figure(sides))
         if extent != "quick" and kind == "judge" and count > COVERAGE_K:
-            figures += overlap_figures(sides)
+            figures += overlap_figures(sides, extent)
     pairs = None
     if extent == "full":
         figures.append(_entropy(shown.judged, held_out.judged, seed))
@@ -620,8 +630,8 @@ def kernel_figure(sides: Sides) -> Figure:
     )
 
 
-def overlap_figures(sides: Sides) -> list[Figure]:
-    """Return precision, recall, density and coverage, means over the draws."""
+def overlap_figures(sides: Sides, extent: Extent) -> list[Figure]:
+    """Return precision, recall, density and coverage, means over the draws; less of a course."""
     held_out = Cloud.of(sides.held_out)
     count = len(sides.fakes[0])
     counts: Tensor | None = None
@@ -635,6 +645,8 @@ def overlap_figures(sides: Sides) -> list[Figure]:
         found.append(Overlap(*map(torch.cat, zip(*overlaps, strict=True))))
     figures = []
     for part, (meaning, better) in _OVERLAP.items():
+        if extent == "course" and part in _BY_FIVE:
+            continue
         unit: Unit = "ratio" if part == "density" else "share"
         rows = [getattr(side, part) for side in found]
         figures.append(

@@ -123,9 +123,9 @@ def score_stacked(
     It gets ``modes``, ``reverse_kl`` and ``class_balance_kl``; ``label_accuracy`` (conditional) or
     ``judge_confidence`` (unconditional); of as many fakes as there are test images, Frechet and
     kernel distances in the features of the judge and of a random network, ``precision_judge``,
-    ``recall_judge``, ``density_judge`` and ``coverage_judge``; ``judge_entropy``; and of 1,000
-    fakes, ``copying_z`` and ``near_share``. Of further fakes little is kept, so that
-    memory hardly grows with their number.
+    ``recall_judge``, ``density_judge``, ``coverage_judge``, ``precision_k5_judge`` and
+    ``recall_k5_judge``; ``judge_entropy``; and of 1,000 fakes, ``copying_z`` and ``near_share``. Of
+    further fakes little is kept, so that memory hardly grows with their number.
 
     Args:
         draw: makes fakes; called with ranges of at most 1,000 image seeds.
@@ -176,7 +176,7 @@ def score_stacked(
         if extent == "full":
             distances.append(kernel_figure(sides))
         if extent != "quick" and kind == "judge":
-            distances += overlap_figures(sides)
+            distances += overlap_figures(sides, extent)
         figures += [
             dataclasses.replace(figure, protocol=f"three channels side by side, {figure.protocol}")
             for figure in distances

@@ -199,6 +199,8 @@ def test_real_stacks_score_as_real_stacks_do(
         "recall_judge",
         "density_judge",
         "coverage_judge",
+        "precision_k5_judge",
+        "recall_k5_judge",
         "frechet_distance_random",
         "kernel_distance_random",
         "judge_entropy",
