@@ -25,8 +25,8 @@ _SHIFT = 0.1
 # Of so few, moving them alone does not make enough; bent as well, they need half of it. How far
 # they are bent goes with the cube root of how often they are shown. By withheld images 0.03 was
 # right for 500 shown 294 times; for 1,500 shown 98 times 0.017 was little and 0.03 much, for 200
-# shown 736 times 0.03 little and 0.047 much.
-_FEW_IMAGES = 2_000
+# shown 736 times 0.03 little and 0.047 much. The default shows 2,000 of them 74 times.
+_FEW_IMAGES, _FEW_PASSES = 2_000, 50
 _ELASTIC, _MOST_ELASTIC = 0.0045, 0.05
 
 
@@ -65,10 +65,11 @@ def resolve(
     if "auto" in (shift, elastic):
         plan = Plan.of(config, images)
         passes = plan.total_steps * plan.images_per_step / images
-        often = passes > _MANY_PASSES and not config.data.is_points
+        few = images <= _FEW_IMAGES
+        often = passes > (_FEW_PASSES if few else _MANY_PASSES) and not config.data.is_points
         if elastic == "auto":
             bent = min(_MOST_ELASTIC, round(_ELASTIC * passes ** (1 / 3), 3))
-            elastic = bent if often and images <= _FEW_IMAGES else 0.0
+            elastic = bent if often and few else 0.0
         if shift == "auto":
             shift = (_SHIFT / 2 if elastic else _SHIFT) if often else 0.0
     return dataclasses.replace(
