@@ -207,19 +207,31 @@ def r1_digits(command: Command, lengths: Lengths) -> Figure:
     """R1's ten digits by one command, all of it counted, against ten plain loops' steps alone."""
     steps = max(1, round(R1_STEPS * lengths.scale))
 
-    def ours() -> float:
+    def ours() -> tuple[float, float]:
         length = ["--steps", str(steps)]
-        return train_seconds("--recipe", "r1-fc", "--digit", "0-9", *length, "--jobs", "auto")
+        words = ["--recipe", "r1-fc", "--digit", "0-9", *length, "--jobs", "auto"]
+        taken = train_seconds(*words)
+        return taken, taken
 
-    def plain() -> float:
+    def plain() -> tuple[float, float]:
         words = [[*PLAIN, "r1-fc", "--digit", str(n), "--steps", str(steps)] for n in api.DIGITS]
-        return sum(float(json.loads(run(one).stdout)["seconds"]) for one in words)
+        loops = [run(one) for one in words]
+        in_steps = sum(float(json.loads(loop.stdout)["seconds"]) for loop in loops)
+        return in_steps, sum(loop.seconds for loop in loops)
 
-    seconds = in_turn({"gancli": ours, "plain": plain}, lengths.rounds, lengths.foreign)
-    spread = Spread.of(seconds["plain"])
+    found = in_turn({"gancli": ours, "plain": plain}, lengths.rounds, lengths.foreign)
+    in_steps, whole = ({side: [both[n] for both in found[side]] for side in found} for n in (0, 1))
+    figure, as_commands = ratio(command, in_steps), Spread.of(whole["plain"])
+    spread = Spread.of(in_steps["plain"])
+    if figure.value is None or spread is None or as_commands is None:
+        return figure
     expected = R1_SECONDS_A_DIGIT * len(api.DIGITS) * steps / R1_STEPS
-    counts = spread is not None and spread.median <= expected / LEAST_OF_REFERENCE
-    return dataclasses.replace(ratio(command, seconds), counts=counts)
+    more = f"{as_commands.text(',.1f')} s ({ratio(command, whole).value:.2f}x) with their starts"
+    return dataclasses.replace(
+        figure,
+        words=f"{figure.words}, {more}",
+        counts=spread.median <= expected / LEAST_OF_REFERENCE,
+    )
 
 
 def jobs(command: Command, lengths: Lengths) -> Figure:
