@@ -32,7 +32,7 @@ from commands import (
 from tiny import TinyConfig, TrainRun
 from torch import Tensor
 
-from gancli import checkpoints, ranks
+from gancli import api, checkpoints, ranks
 from gancli.config import RunConfig
 from gancli.errors import ConfigError
 from gancli.observing import Observer
@@ -233,6 +233,14 @@ def test_two_processes_come_to_the_same_as_one(
         tensors(train_run(steps_of_20(tiny_config, half), Path("half")).run),
     )
     assert max((ours[name] - others[name]).abs().max() for name in ours if "body" in name) > 1e-3
+
+
+def test_two_processes_train_a_report_as_one(train_run: TrainRun, tmp_path: Path) -> None:
+    settings = {"training.steps": 20, "training.threads": 1, "training.precision": "fp32"}
+    wanted = api.describe("r4-base", settings={**settings, "record.log_every": 0.01})
+    run = RunDirectory(tmp_path / "two")
+    team([job(wanted, run.path)])
+    assert_close(run, train_run(wanted, tmp_path / "one").run)
 
 
 def test_only_the_first_writes_and_the_run_says_how_many_there_were(
