@@ -14,7 +14,7 @@ broke off, or that the doctor says failed, are dead: they are counted, and their
 
 A recipe is worse in 16 bits if more of its runs die or the whole interval lies above 1, unchanged
 if not, and not measured with fewer than two living runs in 32 bits, or in 16 with none dead. Of a
-recipe with `generator.exact`, D alone computes in 16 bits.
+recipe with `generator.exact`, what G draws is computed in 32 bits, and all else in 16.
 """
 
 from __future__ import annotations

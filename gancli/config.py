@@ -126,7 +126,7 @@ class GeneratorConfig:
     ema_half_life: float = _option(
         0.0, "steps after which a weight counts half in the average; 0: no averaging", low=0
     )
-    exact: bool = _option(False, "it computes in 32 bits, whatever training.precision says")
+    exact: bool = _option(False, "it draws in 32 bits, whatever training.precision says")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -70,10 +70,14 @@ class Chain:
 
     Args:
         network: one whose layers are all known here; a generator without classes.
+        rough_gradients: the way back is in 16 bits, though the network computes in 32.
     """
 
-    def __init__(self, network: Generator | Discriminator) -> None:
+    def __init__(
+        self, network: Generator | Discriminator, *, rough_gradients: bool = False
+    ) -> None:
         self.network = network
+        self.rough_gradients = rough_gradients
         self.layers = _leaves(network)
         self.first = next(each for each in self.layers if isinstance(each, _WEIGHTED))
         self.batch = self.end = torch.empty(0)
@@ -113,7 +117,7 @@ class Chain:
                 self.passed.append((layer, values, None))
                 values, *self.norms[layer] = _normalised(layer, values)
             else:
-                if layer is self.layers[-1] and isinstance(layer, BOUNDED):
+                if self._is_bounded_end(layer):
                     values = values.to(batch.dtype)
                 values = layer.forward(values)
                 self.passed.append((layer, values, None))
@@ -138,20 +142,25 @@ class Chain:
             Of a frozen network the gradient at its input, in its shape.
         """
         gradient = self._at_end(gradient)
-        for layer, values, weight in reversed(self.passed):
+        precision = torch.bfloat16 if self.rough_gradients else self.batch.dtype
+        for layer, passed, weight in reversed(self.passed):
+            values = passed
+            if not self._is_bounded_end(layer):
+                gradient, values = gradient.to(precision), passed.to(precision)
             if weight is not None:
                 if told is not None:
                     told.append(gradient)
+                cast = self._cast(layer, precision)
                 if not frozen:
-                    _learn(layer, gradient, values, weight)
+                    _learn(layer, gradient, values, cast)
                     layer.bias.grad = _over_pixels(gradient).sum(0).to(self.first.weight.dtype)
                     if layer is self.first:
                         break
-                gradient = _at_input(layer, gradient, values, weight)
+                gradient = _at_input(layer, gradient, values, cast)
             elif isinstance(layer, nn.BatchNorm1d):
                 gradient = _norm_back(layer, gradient, values, self.norms[layer], frozen)
             else:
-                gradient = _through(layer, gradient, values, back=True).to(self.batch.dtype)
+                gradient = _through(layer, gradient, values, back=True)
         return gradient.to(self.first.weight.dtype)
 
     def slopes(self) -> Tensor:
@@ -197,6 +206,10 @@ class Chain:
             self.casts[layer] = layer.weight.to(precision)
         return self.casts[layer]
 
+    def _is_bounded_end(self, layer: nn.Module) -> bool:
+        """Tell whether a layer is one that computes in 32 bits whatever the others do."""
+        return layer is self.layers[-1] and isinstance(layer, BOUNDED)
+
     def _at_end(self, gradient: Tensor) -> Tensor:
         """Bring a gradient at what a call returned to the end of the layers."""
         gradient = gradient.to(self.end.dtype)
@@ -225,7 +238,8 @@ def chains(config: RunConfig, generator: Generator, discriminator: Discriminator
     dense = _consists_of(generator, nn.Linear, nn.BatchNorm1d, Dropout, *_VIEWS, *_SLOPES)
     # Fakes that are moved before D sees them, have no way back to G here.
     dense = dense and not config.discriminator.shift and generator.embedding is None
-    own = Chain(generator) if dense else None
+    rough = config.training.precision == "bf16"
+    own = Chain(generator, rough_gradients=rough) if dense else None
     if loss.r1 or loss.r2:
         known = _consists_of(discriminator, nn.Linear, nn.Conv2d, Dropout, *_VIEWS, *_RECTIFIERS)
     else:
