@@ -543,7 +543,10 @@ def _check_together(config: RunConfig, where: str) -> None:
     training, data = config.training, config.data
     if (training.epochs is None) == (training.steps is None):
         much = "which is not given" if training.epochs is None else "not both"
-        raise ConfigError(f"{where}: give the length as training.epochs or training.steps, {much}")
+        raise ConfigError(
+            f"{where}: give the length as training.epochs (--epochs) or training.steps (--steps), "
+            f"{much}"
+        )
     for part in ("generator", "discriminator"):
         if not getattr(config, part).layers:
             raise ConfigError(f"{where}: {part}.layers is missing; a recipe lists its layers there")

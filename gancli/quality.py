@@ -26,8 +26,8 @@ class QualityLog:
     """The quick scores of one run.
 
     After a session's first, a score is left out while it would take the scores over 5 % of the
-    time that the steps took; not so where patience may end the run, which must then end alike on
-    every machine.
+    time that the steps took; not so the run's last, which others are to be held to, nor where
+    patience may end the run, which must then end alike on every machine.
 
     Args:
         run: its directory.
@@ -43,12 +43,15 @@ class QualityLog:
         self.tracker: Tracker | None = None
         self.seconds = self.last_seconds = 0.0
 
-    def score(self, trained: Trained, step_seconds: float) -> dict[str, Any] | None:
+    def score(
+        self, trained: Trained, step_seconds: float, *, last: bool = False
+    ) -> dict[str, Any] | None:
         """Score a generator, log the score, and keep the weights if none were better.
 
         Args:
             trained: the generator as it is now.
             step_seconds: what the steps of this session have taken so far.
+            last: the run is at its end.
 
         Returns:
             What was logged, or None where the score was left out or is there from before.
@@ -58,7 +61,7 @@ class QualityLog:
         """
         affordable = self.seconds + self.last_seconds <= MOST_OF_THE_TIME * step_seconds
         known = any(record["step"] == trained.step for record in self.records)
-        if known or not (affordable or self.seconds == 0 or self.patience):
+        if known or not (affordable or last or self.seconds == 0 or self.patience):
             return None
         began = time.perf_counter()
         tracker = self.tracker = self.tracker or self._new_tracker()

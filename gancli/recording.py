@@ -204,9 +204,10 @@ class Recorder:
         checkpoints.save(self._checkpoint(path, "generator", state, tensors))
 
     def score(self, state: TrainState, step_seconds: float) -> None:
-        """Score the samples, if the time allows; the best generator is kept."""
+        """Score the samples, if the time allows or at the end; the best generator is kept."""
         self._weights(state)
-        record = self.quality.score(self._trained(state), step_seconds)
+        last = state.step == self.plan.total_steps
+        record = self.quality.score(self._trained(state), step_seconds, last=last)
         if record is not None:
             self.observer.scored(record)
 

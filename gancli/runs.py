@@ -568,9 +568,9 @@ def check_identity(run: RunDirectory, wanted: RunConfig) -> None:
         )
         resume = shlex.join(["gancli", "train", "--resume", str(run.path)])
         raise ConflictError(
-            f"{run.path} exists with another config: {listed}. Leave the change out to go on with "
-            f"it (or: {resume}), give a new run a --name of its own (without --resume), or --force "
-            "to start this one afresh"
+            f"{run.path} exists with another config: {listed}. Ask for what is there to go on "
+            f"with it (or: {resume}), give a new run a --name of its own (without --resume), or "
+            "--force to start this one afresh"
         )
 
 

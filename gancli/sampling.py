@@ -197,7 +197,9 @@ def load(
         except CheckpointError as error:
             failure = failure or error
     if failure is not None:
-        raise failure
+        kept = checkpoints.snapshots(run.path)
+        way = f"take {kept[-1]}, which was kept" if kept else run.remedy()
+        raise CheckpointError(f"{failure}; {way}") from failure
     finished = run.status() is Status.FINISHED
     if finished and (unvouched := checkpoints.unvouched(run.path)) is not None:
         return _trained(checkpoints.load(unvouched), run, device)  # which says what it lacks

@@ -93,6 +93,12 @@ def _lead(
         state = session.open()
         session.write_status(Status.TRAINING, state.step)
         observer.started(run, config, plan, state.step)
+        cores, wanted_threads = len(usable_cores()), config.training.threads
+        if state.step == 0 and isinstance(wanted_threads, int) and wanted_threads > cores:
+            observer.warned(
+                f"{wanted_threads} threads share {cores} core{'s' * (cores > 1)} and wait for each "
+                "other; give --threads auto, or fewer"
+            )
 
         def wish() -> str | None:
             if stop.signal_number is not None:

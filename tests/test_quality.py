@@ -140,6 +140,10 @@ def test_scores_stay_within_a_twentieth_of_the_time(
         if log.score(dataclasses.replace(trained, step=step), step_seconds=float(step))
     ]
     assert taken == [1, 40, 60, 80, 100]
+    # Weights that were never scored could be the best.
+    end = dataclasses.replace(trained, step=101)
+    assert log.score(end, step_seconds=101.0) is None
+    assert log.score(end, step_seconds=101.0, last=True) == log.records[-1]
 
 
 @pytest.mark.parametrize(

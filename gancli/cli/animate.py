@@ -70,7 +70,10 @@ def animate(
         str | None, typer.Option(metavar="RxC", help="Rows and columns of images to show.")
     ] = None,
     seeds: Annotated[
-        str | None, typer.Option(help="Of --walk the places it visits; else the images drawn.")
+        str | None,
+        typer.Option(
+            help="Of --walk the places it visits; of --truncation and --morph the images drawn."
+        ),
     ] = None,
     caption: Annotated[
         bool,

@@ -50,7 +50,7 @@ def compare(
             "scores do not compare; evaluate both alike"
         )
     if not quiet:
-        for line in _aligned(_table(made)):
+        for line in _fitted(_table(made), output.width):
             output.say(line)
     output.next("gancli", "plot", names[0], *runs_dir_words(runs_dir))
     output.result(
@@ -99,6 +99,28 @@ def _cells(
         cell = format(figures[name], spelling) if name in figures else "-"
         cells.append(f"{cell} (real {real[name]:{spelling}})" if name in real else cell)
     return cells
+
+
+def _fitted(table: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    """Return lines, a run each; where that is too wide, a figure each, and a column for a run."""
+    lines = _aligned(table)
+    if width is None or max(map(len, lines)) <= width:
+        return lines
+    lines, (head, *rows) = [], table
+    names = max(map(len, head))
+    while rows:
+        widths = [max(map(len, row)) for row in rows]
+        fitting = [
+            names + sum(2 + each for each in widths[: n + 1]) <= width for n in range(len(rows))
+        ]
+        count = max(1, sum(fitting))
+        widths = widths[:count]
+        for title, *cells in zip(head, *rows[:count], strict=True):
+            padded = (cell.rjust(each) for cell, each in zip(cells, widths, strict=True))
+            lines.append("  ".join([title.ljust(names), *padded]))
+        rows = rows[count:]
+        lines += [""] if rows else []
+    return lines
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:

@@ -92,6 +92,11 @@ class Output:
             and (not self.console.is_dumb_terminal)
         )
 
+    @property
+    def width(self) -> int | None:
+        """How many columns a line on stderr may have; None where no terminal breaks it."""
+        return self.console.width if self._stderr.isatty() else None
+
     def say(self, text: str) -> None:
         """Say something to the person."""
         if not self.quiet:

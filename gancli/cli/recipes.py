@@ -32,7 +32,9 @@ def recipes_command(
     if name is not None:
         recipe = recipes.read(name)
         output.say(f"{recipe.name}: {recipe.summary}")
-        output.next("gancli", "train", "--recipe", name)
+        # By its name alone it would train whatever classes there are.
+        which = ["--digit", "7"] if name == recipes.ONE_CLASS else ["--recipe", name]
+        output.next("gancli", "train", *which)
         output.result(tomli_w.dumps(recipe.table).rstrip(), recipe.table)
         return
     rows = [_row(recipe) for recipe in api.list_recipes()]
@@ -50,7 +52,8 @@ def _row(recipe: Recipe) -> dict[str, Any]:
 
     from gancli import networks, preparing  # noqa: PLC0415 - imports torch
 
-    config = preparing.resolve(api.describe(recipe.name), len(api.DIGITS))
+    digit = 7 if recipe.name == recipes.ONE_CLASS else None
+    config = preparing.resolve(api.describe(recipe.name, digit=digit), len(api.DIGITS))
     with torch.device("meta"):
         pair = networks.build_generator(config), networks.build_discriminator(config)
     return {

@@ -56,6 +56,7 @@ def _draw(runs: Sequence[RunDirectory], target: Path) -> None:
     logs = [run.read_log() for run in runs]
     kinds = {run.read_config().loss.name for run in runs}
     limits = _common_limits(logs) if len(kinds) == 1 else None
+    x = curves.x_of(logs)
     with style.sheet(target, 3.9 * columns, 8.4 * bands + 0.5) as figure:
         grid = figure.subplots(
             3 * bands, columns, squeeze=False, height_ratios=[3.6, 2.4, 2.0] * bands
@@ -69,12 +70,12 @@ def _draw(runs: Sequence[RunDirectory], target: Path) -> None:
                 axes.set_visible(True)
             _draw_samples(samples, run)
             losses.set_title("Loss")
-            curves.draw_lines(losses, log, curves.LOSSES)
+            curves.draw_lines(losses, log, curves.LOSSES, x)
             if limits is not None:
                 losses.set_ylim(*limits)
             accuracies.set_title("Accuracy of D")
-            curves.draw_shares(accuracies, log, curves.ACCURACIES)
-            accuracies.set_xlabel(curves.x_words(log))
+            curves.draw_shares(accuracies, log, curves.ACCURACIES, x)
+            accuracies.set_xlabel(x)
         handles = [line for axes in grid[1:3, 0] for line in axes.get_legend_handles_labels()[0]]
         words = ["loss of D", "loss of G", "D on real", "D on fake"]
         figure.legend(handles, words, loc="outside upper left", ncols=len(words))

@@ -40,60 +40,63 @@ _NORMS = {
 def draw(run: RunDirectory, target: Path) -> None:
     """Draw losses, accuracies, D's mean outputs and gradient norms; the log must have a line."""
     log = run.read_log()
+    x = x_of([log])
     with style.sheet(target, 12, 8, f"{run.name}: training curves") as figure:
         (losses, accuracies), (outputs, norms) = figure.subplots(2, 2, sharex=True)
         losses.set_title("Loss")
-        draw_lines(losses, log, LOSSES)
+        draw_lines(losses, log, LOSSES, x)
         accuracies.set_title("Accuracy of D")
-        draw_shares(accuracies, log, ACCURACIES)
+        draw_shares(accuracies, log, ACCURACIES, x)
         if _has(log, _OUTPUTS):
             outputs.set_title("Mean output of D, real is 1")
-            draw_shares(outputs, log, _OUTPUTS)
+            draw_shares(outputs, log, _OUTPUTS, x)
         elif _has(log, _LOGITS):  # a run of gancli before it logged outputs
             outputs.set_title("Mean logit of D, real is above 0")
-            draw_lines(outputs, log, _LOGITS)
+            draw_lines(outputs, log, _LOGITS, x)
         else:
             _note(outputs, "this run's log does not hold D's outputs")
         norms.set_title("Length of the gradient")
         if _has(log, _NORMS):
-            draw_lines(norms, log, _NORMS)
+            draw_lines(norms, log, _NORMS, x)
             if min(record[name] for record in log for name in _NORMS) > 0:
                 style.scale_log(norms)
         else:
             _note(norms, "this run's log does not hold gradient norms")
         for axes in (outputs, norms):
-            axes.set_xlabel(x_words(log))
+            axes.set_xlabel(x)
         for axes in (losses, accuracies, outputs, norms):
             _add_legend(axes)
         if window := window_of(log):
             style.explain(figure, f"thin: as logged; bold: mean over {window} lines of the log")
 
 
-def draw_lines(axes: Axes, log: Log, figures: Mapping[str, Look]) -> None:
-    """Draw figures of a log over epochs, or over steps where there is hardly an epoch.
+def draw_lines(axes: Axes, log: Log, figures: Mapping[str, Look], x: str) -> None:
+    """Draw figures of a log.
 
     Args:
         axes: where to.
         log: the records.
         figures: keys of the log with their looks.
+        x: ``epoch`` or ``step``, over which they are drawn.
     """
-    x = [record["step" if _in_steps(log) else "epoch"] for record in log]
+    places = [record[x] for record in log]
     window = window_of(log)
     for name, (label, colour, dash) in figures.items():
         y = [record[name] for record in log]
         if window:
-            axes.plot(x, y, color=colour, alpha=0.25, linewidth=0.8)
-            axes.plot(x, style.smooth(y, window), color=colour, label=label, linestyle=dash)
+            axes.plot(places, y, color=colour, alpha=0.25, linewidth=0.8)
+            smooth = style.smooth(y, window)
+            axes.plot(places, smooth, color=colour, label=label, linestyle=dash)
         else:
             marker = "o" if len(log) <= _FEW_LINES else ""
-            axes.plot(x, y, dash, color=colour, label=label, marker=marker, markersize=4)
+            axes.plot(places, y, dash, color=colour, label=label, marker=marker, markersize=4)
     axes.margins(x=0.02)
 
 
-def draw_shares(axes: Axes, log: Log, figures: Mapping[str, Look]) -> None:
+def draw_shares(axes: Axes, log: Log, figures: Mapping[str, Look], x: str) -> None:
     """Draw figures from 0 to 1, with the line at one half that says D cannot tell."""
     axes.axhline(0.5, color=palette.MUTED, linewidth=1, linestyle=(0, (4, 4)))
-    draw_lines(axes, log, figures)
+    draw_lines(axes, log, figures, x)
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks(np.linspace(0, 1, 5))
 
@@ -110,13 +113,9 @@ def _add_legend(axes: Axes) -> None:
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.3)
 
 
-def x_words(log: Log) -> str:
-    """Return what the horizontal axis counts."""
-    return "step" if _in_steps(log) else "epoch"
-
-
-def _in_steps(log: Log) -> bool:
-    return bool(log[-1]["epoch"] < 2)
+def x_of(logs: Sequence[Log]) -> str:
+    """Return what the horizontal axes of some logs count: steps, if one has hardly an epoch."""
+    return "step" if any(log[-1]["epoch"] < 2 for log in logs) else "epoch"
 
 
 def window_of(log: Log) -> int:

@@ -123,7 +123,8 @@ def test_the_first_five_minutes(lab: Lab, tmp_path: Path) -> None:
     assert made("show").next[1:] == ["show", "digit-7"]
     assert made("show", "digit-7").next[1:] == ["animate", "digit-7"]
     assert made("recipes").next[1:] == ["recipes", "digit"]
-    assert made("recipes", "digit").next[1:] == ["train", "--recipe", "digit"]
+    assert made("recipes", "digit").next[1:] == ["train", "--digit", "7"]
+    assert made("recipes", "digits").next[1:] == ["train", "--recipe", "digits"]
 
 
 @pytest.mark.parametrize("command", ["show", "show a", "animate --out f.gif", "sample"])

@@ -11,6 +11,7 @@ from commands import Lab, call, environment, files_below, leftovers, made, refus
 from PIL import Image
 
 from gancli import plots
+from gancli.cli.compare import _fitted
 from gancli.errors import MissingPartError
 
 
@@ -151,6 +152,20 @@ def test_runs_are_compared_in_a_picture_and_a_table(lab: Lab, run: Path) -> None
     assert [row["run"] for row in found["runs"]] == ["a", "a"]
     assert found["runs"][0]["real"] == {"judge_share": 0.9951}
     assert found["seeds"] == []
+
+
+def test_a_table_that_is_too_wide_has_a_column_a_run() -> None:
+    head = ["run", "recipe", "data", "loss of the discriminator", "judge_share"]
+    rows = [[f"run-{n}", "digit", "mnist", f"{n}.5", f"0.{n} (real 0.99)"] for n in range(3)]
+    wide = _fitted([head, *rows], None)
+    assert len(wide) == 4
+    assert _fitted([head, *rows], max(map(len, wide))) == wide
+    narrow = _fitted([head, *rows], 60)
+    assert max(map(len, narrow)) <= 60
+    assert narrow[0].split() == ["run", "run-0", "run-1"]
+    assert narrow[4].split("  ")[-2:] == ["0.0 (real 0.99)", "0.1 (real 0.99)"]
+    assert narrow[5:7] == ["", f"run{'run-2':>39}"]
+    assert len(_fitted([head, *rows], 1)) == 3 * 5 + 2  # a run at a time, at least
 
 
 def test_seeds_get_two_rows_more(lab: Lab, run: Path) -> None:

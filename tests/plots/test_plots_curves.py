@@ -58,7 +58,7 @@ def test_old_logs_are_drawn_with_what_they_hold(
 def test_lines_go_through_what_was_logged() -> None:
     log = [record(step, d_loss=step**0.5, g_loss=1 / step) for step in range(10, 60, 10)]
     axes = Figure().subplots()
-    curves.draw_lines(axes, log, curves.LOSSES)
+    curves.draw_lines(axes, log, curves.LOSSES, "epoch")
     losses = {line.get_label(): line for line in axes.get_lines()}
     assert losses["D"].get_xdata().tolist() == [1, 2, 3, 4, 5]
     assert losses["D"].get_ydata().tolist() == [step**0.5 for step in range(10, 60, 10)]
@@ -68,17 +68,18 @@ def test_lines_go_through_what_was_logged() -> None:
 def test_within_two_epochs_steps_are_counted() -> None:
     axes = Figure().subplots()
     log = [record(5), record(15)]
-    curves.draw_lines(axes, log, curves.LOSSES)
+    curves.draw_lines(axes, log, curves.LOSSES, "step")
     assert axes.get_lines()[0].get_xdata().tolist() == [5, 15]
-    assert curves.x_words(log) == "step"
-    assert curves.x_words([record(20)]) == "epoch"
+    assert curves.x_of([log]) == "step"
+    assert curves.x_of([[record(20)]]) == "epoch"
+    assert curves.x_of([[record(20)], log]) == "step"  # side by side, all in one unit
 
 
 def test_many_lines_are_smoothed_and_said_to_be(tiny_run: RunDirectory) -> None:
     noise = np.random.default_rng(0).normal(size=400)
     log = [record(10 + k, d_loss=1 + value) for k, value in enumerate(noise.tolist())]
     axes = Figure().subplots()
-    curves.draw_lines(axes, log, curves.LOSSES)
+    curves.draw_lines(axes, log, curves.LOSSES, "epoch")
     thin, bold, *_ = (line.get_ydata() for line in axes.get_lines())
     assert np.allclose(thin, 1 + noise)
     assert bold.std() < thin.std() / 2

@@ -247,6 +247,21 @@ def flip_a_bit(path: Path) -> None:
     path.write_bytes(whole)
 
 
+def test_where_no_state_is_whole_what_was_kept_is_named(
+    paused: tuple[RunConfig, RunDirectory],
+) -> None:
+    _, run = paused
+    for state in checkpoints.states(run.path):
+        flip_a_bit(state)
+    *_, kept = checkpoints.snapshots(run.path)
+    with pytest.raises(CheckpointError, match=f"is corrupt: .*; take {kept}, which was kept"):
+        sampling.load(run.path)
+    assert sampling.load(kept).step == 6  # by its name, as it was told
+    shutil.rmtree(run.path / "snapshots")
+    with pytest.raises(CheckpointError, match=r"is corrupt: .*; train it further: gancli train"):
+        sampling.load(run.path)
+
+
 def test_a_damaged_state_falls_back_to_the_one_before(
     paused: tuple[RunConfig, RunDirectory], train_run: TrainRun
 ) -> None:

@@ -14,9 +14,10 @@ import pytest
 import torch
 from tiny import TinyConfig, TrainRun
 
-from gancli import cores, preparing
+from gancli import cores, preparing, session
 from gancli.config import RunConfig
 from gancli.data import ImageSet
+from gancli.observing import Observer
 from gancli.preparing import prepare
 from gancli.training import trial
 from gancli.training.plan import Plan
@@ -314,6 +315,25 @@ def test_what_was_chosen_is_recorded_and_taken_again(
     assert (training.threads, training.precision) == (1, "bf16")
     every = [(1, "fp32"), (1, "bf16"), (2, "fp32"), (2, "bf16")]
     assert asked == [every, [(1, "bf16")]]  # the second time there is nothing left to choose
+
+
+def test_more_threads_than_cores_are_warned_of_once(
+    tiny_config: TinyConfig, train_run: TrainRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+
+    class Listening(Observer):
+        def warned(self, message: str) -> None:
+            warnings.append(message)
+
+    monkeypatch.setattr(session, "usable_cores", lambda: [0])
+    for threads in (1, 2):
+        wanted = tiny_config({"training.threads": threads})
+        for seconds in (1e-9, None):  # the second goes on
+            place = tmp_path / str(threads)
+            train_run(wanted, place, observer=Listening(), max_seconds=seconds)
+    words = "2 threads share 1 core and wait for each other; give --threads auto, or fewer"
+    assert warnings == [words]
 
 
 def steps(adaptive: AdaptiveThreads, machine: Machine, seconds: float) -> list[int]:
