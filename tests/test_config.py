@@ -224,7 +224,7 @@ def test_a_whole_number_becomes_a_float_where_one_is_meant() -> None:
     ("changes", "words"),
     [
         ({"training.steps": 5, "training.epochs": 5}, "not both"),
-        ({"training.steps": None}, "training.epochs or training.steps"),
+        ({"training.steps": None}, "training.epochs (--epochs) or training.steps (--steps)"),
         ({"generator.layers": []}, "generator.layers is missing"),
         ({"discriminator.layers": None}, "discriminator.layers is missing"),
         ({"data.digit": 1, "data.conditional": True}, "more than one class"),

@@ -313,6 +313,6 @@ def test_of_another_recipe_its_name_is_told_and_not_all_that_it_brings() -> None
         runs.check_identity(kept, api.describe("digits", seed=1))
     said = str(caught.value)
     assert 'config: recipe is "digits-gpu" there and "digits" here; training.seed is 0 ' in said
-    assert "here. Leave" in said
+    assert "here. Ask for what is there" in said
     assert "layers" not in said
     assert "gancli train --resume all-digits)" in said
