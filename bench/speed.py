@@ -121,7 +121,9 @@ def main() -> None:
         ceilings=ceilings(lengths),
         rates=[told(rate_of(work, lengths)) for work in works],
         figures=[told(figure_of(command, lengths)) for command in commands],
-        memories=[] if wanted.only else [peak(name, 5, "auto") for name in recipes.names()],
+        memories=[]
+        if wanted.only or wanted.scale < 1
+        else [peak(name, 5, "auto") for name in recipes.names()],
     )
     text = speed_page.text(results, lengths.windows, lengths.rounds, lengths.foreign)
     print(text)

@@ -38,7 +38,9 @@ def test_a_part_with_runs_is_told_anew(page: ModuleType, tmp_path: Path) -> None
     for _ in range(2):
         page.write(measured, tmp_path / "runs")
     text = (tmp_path / "default-recipe.md").read_text()
-    assert text.count("18,720 steps of one seed, 3600 seconds of one core, by 26,000 fakes:") == 1
+    assert (
+        text.count("18,720 steps of one seed, 3600 seconds of one core, by 26,000 fakes; what") == 1
+    )
     assert "| modes, at least | 1000 | 998 (1000), missed by 2 |" in text
     assert (
         "| reverse KL (on a GPU), at most | 0.08 | 0.0512 (0.0236), reached; 0.03 missed by 0.021 |"
