@@ -13,7 +13,7 @@ from torch import Tensor
 import gancli
 from gancli import checkpoints, doctor, files, memory
 from gancli.checkpoints import Checkpoint
-from gancli.config import RunConfig
+from gancli.config import RunConfig, differences
 from gancli.data import DataSplits
 from gancli.errors import CheckpointError, ConflictError, TrainingError
 from gancli.observing import Observer
@@ -85,7 +85,9 @@ class Recorder:
         failure: CheckpointError | None = None
         for path in found:
             try:
-                restore(state, checkpoints.load(path))
+                checkpoint = checkpoints.load(path)
+                self._check_config(checkpoint)
+                restore(state, checkpoint)
             except CheckpointError as error:
                 if _may_be_whole(error):
                     raise
@@ -116,6 +118,22 @@ class Recorder:
         files.make_folder(self.run.frames)
         files.make_folder(self.run.path / "snapshots")
         return state
+
+    def _check_config(self, checkpoint: Checkpoint) -> None:
+        """Refuse to go on by another config than before.
+
+        Raises:
+            ConflictError: they differ; the keys are listed.
+        """
+        changed = differences(checkpoint.config, self.config)
+        if changed:
+            listed = "; ".join(
+                f"{key} was {old} and is {new}" for key, (old, new) in changed.items()
+            )
+            raise ConflictError(
+                f"{self.run.config_path} was changed after {checkpoint.path.name} was written: "
+                f"{listed}. Change it back to go on, or start afresh with --force"
+            )
 
     def _warn_if_moved(self) -> None:
         """Say so when a resumed run cannot end bit for bit where it would have."""

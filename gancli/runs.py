@@ -263,16 +263,26 @@ class RunDirectory:
 
         The config stays until the next one takes its place: a folder without one is no run, and
         would be refused as foreign.
+
+        Raises:
+            StorageError: something cannot be removed.
         """
-        self.status_path.unlink(missing_ok=True)
-        for pattern in ("state-*.safetensors*", "best.safetensors*"):
-            for path in list(self.path.glob(pattern)):
-                path.unlink()
-        for folder in (self.frames, self.path / "snapshots"):
-            shutil.rmtree(folder, ignore_errors=True)
+        states = [
+            path
+            for pattern in ("state-*.safetensors*", "best.safetensors*")
+            for path in self.path.glob(pattern)
+        ]
         found = (self.scores_path, self.history_path, self.closest_path)
-        for path in (self.log_path, self.quality_path, *found):
-            path.unlink(missing_ok=True)
+        try:
+            for path in (self.status_path, *states, self.log_path, self.quality_path, *found):
+                path.unlink(missing_ok=True)
+            for folder in (self.frames, self.path / "snapshots"):
+                if folder.is_dir() and not folder.is_symlink():
+                    shutil.rmtree(folder)
+                else:  # a link goes, and not what it leads to
+                    folder.unlink(missing_ok=True)
+        except OSError as error:
+            raise files.storage_error(error, Path(error.filename or self.path)) from error
 
     def is_held(self) -> bool:
         """Tell whether a process trains into this run now."""

@@ -87,18 +87,15 @@ def _lead(
         config = resolve(recorded, splits.classes, threads, len(splits.train))
         config = with_way(config, splits.train, plan, device)
         if placement.force:  # at last: what refuses the new run leaves the old one
+            create(config, device)  # where memory may be too little, too
             run.clear()
         files.write_text(run.config_path, config.to_toml())
         session = Recorder(config, plan, splits, observer, placement, device, team)
         state = session.open()
         session.write_status(Status.TRAINING, state.step)
         observer.started(run, config, plan, state.step)
-        cores, wanted_threads = len(usable_cores()), config.training.threads
-        if state.step == 0 and isinstance(wanted_threads, int) and wanted_threads > cores:
-            observer.warned(
-                f"{wanted_threads} threads share {cores} core{'s' * (cores > 1)} and wait for each "
-                "other; give --threads auto, or fewer"
-            )
+        if state.step == 0:
+            _warn_of_threads(config, observer)
 
         def wish() -> str | None:
             if stop.signal_number is not None:
@@ -146,6 +143,15 @@ def _lead(
                 f"{session.failure.sentence()}"
             )
         return outcome
+
+
+def _warn_of_threads(config: RunConfig, observer: Observer) -> None:
+    cores, threads = len(usable_cores()), config.training.threads
+    if isinstance(threads, int) and threads > cores:
+        observer.warned(
+            f"{threads} threads share {cores} core{'s' * (cores > 1)} and wait for each other; "
+            "give --threads auto, or fewer"
+        )
 
 
 def _follow(placement: Placement, device: torch.device, team: Team) -> Outcome:

@@ -112,6 +112,12 @@ def leave_on_signals() -> None:
         signal.signal(number, leave)
 
 
+def ignore_signals() -> None:
+    """Let no further signal disturb a process that is on its way out."""
+    for number in _heard():
+        signal.signal(number, lambda *_: None)
+
+
 @contextlib.contextmanager
 def signals_held_back() -> Iterator[None]:
     """Let signals wait while the block lasts, and in a process started in it until it lets them in.

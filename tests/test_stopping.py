@@ -11,6 +11,7 @@ from gancli.stopping import (
     SIGNALS,
     asked_to_leave,
     gentle_stop,
+    ignore_signals,
     leave_on_signals,
     stop_silently,
 )
@@ -25,6 +26,17 @@ def _own_handlers() -> Iterator[None]:
     stop_silently(False)
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_on_the_way_out_signals_are_ignored_until_they_are_heard_again(number: int) -> None:
+    leave_on_signals()
+    ignore_signals()
+    os.kill(os.getpid(), number)
+    assert asked_to_leave() is None
+    leave_on_signals()
+    with pytest.raises(Interrupted):
+        os.kill(os.getpid(), number)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

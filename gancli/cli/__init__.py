@@ -11,13 +11,11 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-import typer
-
 from gancli import memory
 from gancli.cli.output import Output, hush_stdout
 from gancli.errors import GancliError, Interrupted
 from gancli.files import storage_error
-from gancli.stopping import asked_to_leave, leave_on_signals
+from gancli.stopping import asked_to_leave, ignore_signals, leave_on_signals
 
 
 def program() -> NoReturn:
@@ -60,6 +58,8 @@ def main() -> NoReturn:
 
 def _run() -> int:
     as_json = _wants_json()
+    import typer  # noqa: PLC0415 - signals are heard before it, too
+
     try:
         from gancli.cli.app import app  # noqa: PLC0415 - signals are heard before the slow imports
 
@@ -95,6 +95,7 @@ def _fill_closed_streams() -> None:
 
 
 def _failed(kind: str, message: str, code: int, as_json: bool) -> int:
+    ignore_signals()
     output = Output(as_json)
     if message:  # `gancli` alone has printed its help, and that is all
         output.fail(message)

@@ -104,10 +104,10 @@ def _show_one(run: RunDirectory, output: Output) -> None:
 
         output.say(f"epoch {log[-1]['epoch']:g}: {figures_line(log[-1])}")
     output.say(f"{run.name} is {row['status']} at step {row['step']} of {row['total_steps']}")
+    following = {"finished": ["animate"], "failed": ["doctor"]}
     output.next(
         "gancli",
-        "animate" if row["status"] == "finished" else "train",
-        *([] if row["status"] == "finished" else ["--resume"]),
+        *following.get(row["status"], ["train", "--resume"]),
         run.name,
         *runs_dir_words(run.path.parent),
     )

@@ -27,7 +27,7 @@ from gancli.data.download import (
     sha256_of,
     verify,
 )
-from gancli.errors import DataError
+from gancli.errors import DataError, StorageError
 
 CACHE_VARIABLE = "GANCLI_CACHE"
 RECORD_NAME = "verified.json"
@@ -144,11 +144,20 @@ LISTINGS: dict[str, Listing] = {
 
 
 def cache_folder() -> Path:
-    """Return where downloads are kept: ``$GANCLI_CACHE``, or the system's place for a user's."""
+    """Return where downloads are kept: ``$GANCLI_CACHE``, or the system's place for a user's.
+
+    Raises:
+        StorageError: the system knows no such place.
+    """
     given = os.environ.get(CACHE_VARIABLE)
     if given:
         return files.user_path(given).absolute()
-    return Path(platformdirs.user_cache_dir("gancli", appauthor=False))
+    try:
+        return Path(platformdirs.user_cache_dir("gancli", appauthor=False))
+    except RuntimeError as error:
+        raise StorageError(
+            f"there is no home folder to keep downloads in; name a folder by {CACHE_VARIABLE}"
+        ) from error
 
 
 def folder_of(name: str, on_progress: Progress | None = None) -> Path | None:

@@ -109,6 +109,7 @@ def test_a_failing_run_stops_saved_and_goes_on_when_told_to(lab: Lab) -> None:
     assert "--set data.pixel_range=signed" in said
     status = RunDirectory(RUN).read_status()
     assert (status["status"], status["step"]) == ("failed", 4)
+    assert made("show", RUN.name).next[1:] == ["doctor", RUN.name]
     assert (RUN / "state-000000004.safetensors").exists()
     assert examine(RunDirectory(RUN)).findings[0].name == "scale mismatch"
     made(*lab.tiny, *HOPELESS)

@@ -203,6 +203,18 @@ def test_every_listing_is_whole(name: str) -> None:
         assert data.labels_file_name(images_name) in kept
 
 
+def test_without_a_home_a_place_for_the_cache_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def homeless(*_: str, **__: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.delenv("GANCLI_CACHE")
+    monkeypatch.setattr(catalogue.platformdirs, "user_cache_dir", homeless)
+    with pytest.raises(StorageError, match=r"no home folder .* name a folder by GANCLI_CACHE"):
+        catalogue.cache_folder()
+
+
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert catalogue.cache_folder() == tmp_path / "cache"
     monkeypatch.setenv("GANCLI_CACHE", "relative")

@@ -394,6 +394,48 @@ def test_force_starts_afresh_and_spares_what_gancli_did_not_make(
     assert content(run) == content(train_run(other, Path("fresh/run")).run)
 
 
+def test_a_config_that_was_changed_by_hand_is_not_gone_on_with(
+    paused: tuple[RunConfig, RunDirectory], train_run: TrainRun, tiny_config: TinyConfig
+) -> None:
+    _, run = paused
+    changed = tiny_config({"record.checkpoint_every_seconds": 0, "training.batch_size": 4})
+    run.config_path.write_text(changed.to_toml())
+    before = {path: path.read_bytes() for path in checkpoints.states(run.path)}
+    words = r"was changed after state-000000007.safetensors was written: training.batch_size was 8"
+    with pytest.raises(ConflictError, match=words):
+        train_run(changed, run.path)
+    assert {path: path.read_bytes() for path in checkpoints.states(run.path)} == before
+    assert train_run(changed, run.path, force=True).step == 12
+
+
+def test_what_does_not_fit_into_memory_leaves_the_run_it_was_to_replace(
+    paused: tuple[RunConfig, RunDirectory], train_run: TrainRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, run = paused
+    before = content(run)
+
+    def no_room(*_: Any) -> TrainState:
+        raise MemoryError
+
+    monkeypatch.setattr(session, "create", no_room)
+    with pytest.raises(StorageError, match=r"lower training.batch_size"):
+        train_run(wanted, run.path, force=True)
+    assert content(run) == before
+
+
+def test_a_folder_elsewhere_is_spared_by_force(
+    paused: tuple[RunConfig, RunDirectory], train_run: TrainRun
+) -> None:
+    wanted, run = paused
+    elsewhere = Path(shutil.move(run.frames, "elsewhere"))
+    kept = sorted(path.name for path in elsewhere.iterdir())
+    run.frames.symlink_to(elsewhere.resolve())
+    train_run(wanted, run.path, force=True)
+    assert sorted(path.name for path in elsewhere.iterdir()) == kept
+    assert not run.frames.is_symlink()
+    assert len(list_frames(run.frames)) > len(kept)
+
+
 def test_a_finished_run_stays_as_it_is(
     tiny_config: TinyConfig, train_run: TrainRun, tiny_run: RunDirectory
 ) -> None:
