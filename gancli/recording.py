@@ -86,8 +86,8 @@ class Recorder:
         for path in found:
             try:
                 checkpoint = checkpoints.load(path)
-                self._check_config(checkpoint)
                 restore(state, checkpoint)
+                self._check_config(checkpoint)
             except CheckpointError as error:
                 if _may_be_whole(error):
                     raise
