@@ -276,12 +276,12 @@ def _long(runs: list[tuple[Job, Found]]) -> str:
             f"| {_beside_real([found], 'judge', DISTANCE, 1)} | {ratios[-1]:.2f} "
             f"| {found['judge']['copying_z'][0]:.1f} |"
         )
-    near = sum(ratio <= AIM_TIMES_BEST for ratio in ratios)
     missed = [
         f"digit {job.digit} misses it by {ratio - AIM_TIMES_BEST:.2f}"
         for (job, _), ratio in zip(runs, ratios, strict=True)
         if ratio > AIM_TIMES_BEST
     ]
+    near = len(runs) - len(missed)
     return (
         f"{runs[0][1]['steps']:,} steps, by which images are shown often enough to be moved "
         "(`discriminator.shift`): the best of the kept generators against the last, by the draw "
@@ -430,10 +430,8 @@ def _two_judges(
     runs: list[tuple[Job, Found]], rows: dict[str, list[Found]], share: str, word: str
 ) -> str:
     every = {**rows, "**mean**": [found for _, found in runs]}
-    names = (
-        *(share, "precision_judge", "recall_judge", "coverage_judge"),
-        *("precision_k5_judge", "recall_k5_judge"),
-    )
+    shares = ("precision", "recall", "coverage", "precision_k5", "recall_k5")
+    names = (share, *(f"{each}_judge" for each in shares))
     text = ""
     for judge, title in (("judge", "The shipped judge"), ("second", "The second judge")):
         lines = []

@@ -22,7 +22,7 @@ from gancli.pictures.grid import save_png
 from gancli.pictures.sheet import draw_sheet
 from gancli.placement import Outcome, Placement
 from gancli.quality import QualityLog
-from gancli.runs import Status
+from gancli.runs import Status, spelled
 from gancli.sampling import Trained
 from gancli.training.distributed import Team
 from gancli.training.plan import Plan
@@ -128,7 +128,8 @@ class Recorder:
         changed = differences(checkpoint.config, self.config)
         if changed:
             listed = "; ".join(
-                f"{key} was {old} and is {new}" for key, (old, new) in changed.items()
+                f"{key} was {spelled(old)} and is {spelled(new)}"
+                for key, (old, new) in changed.items()
             )
             raise ConflictError(
                 f"{self.run.config_path} was changed after {checkpoint.path.name} was written: "

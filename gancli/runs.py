@@ -573,7 +573,7 @@ def check_identity(run: RunDirectory, wanted: RunConfig) -> None:
             asked = ("recipe", "data.source", "data.digit", "training.seed")
             differing = {key: values for key, values in differing.items() if key in asked}
         listed = "; ".join(
-            f"{key} is {_said(old)} there and {_said(new)} here"
+            f"{key} is {spelled(old)} there and {spelled(new)} here"
             for key, (old, new) in differing.items()
         )
         resume = shlex.join(["gancli", "train", "--resume", str(run.path)])
@@ -615,5 +615,6 @@ def check_place(run: RunDirectory) -> None:
         raise StorageError(f"cannot write {there}: permission denied; give another --runs-dir")
 
 
-def _said(value: Any) -> str:
+def spelled(value: Any) -> str:
+    """Return a config's value as refusals write it."""
     return "not set" if value is None else json.dumps(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,26 +110,20 @@ def _fitted(table: Sequence[Sequence[str]], width: int | None) -> list[str]:
     lines, (head, *rows) = [], table
     names = max(map(len, head))
     while rows:
-        widths = [max(map(len, row)) for row in rows]
-        fitting = [
-            names + sum(2 + each for each in widths[: n + 1]) <= width for n in range(len(rows))
-        ]
-        count = max(1, sum(fitting))
-        widths = widths[:count]
-        for title, *cells in zip(head, *rows[:count], strict=True):
-            padded = (cell.rjust(each) for cell, each in zip(cells, widths, strict=True))
-            lines.append("  ".join([title.ljust(names), *padded]))
+        ends = itertools.accumulate((2 + max(map(len, row)) for row in rows), initial=names)
+        count = max(1, sum(end <= width for end in ends) - 1)
+        lines += _aligned(list(zip(head, *rows[:count], strict=True)), flush_left=1)
         rows = rows[count:]
         lines += [""] if rows else []
     return lines
 
 
-def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines in which every column but the first three ends at the same place."""
+def _aligned(table: Sequence[Sequence[str]], flush_left: int = 3) -> list[str]:
+    """Return lines in which every column but the first ones ends at the same place."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(
-            cell.ljust(width) if index < 3 else cell.rjust(width)
+            cell.ljust(width) if index < flush_left else cell.rjust(width)
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in table
