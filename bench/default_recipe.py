@@ -114,7 +114,7 @@ def jobs() -> list[Job]:
     }
     steps = api.describe("digit").training.steps
     assert steps is not None
-    before = search.variants_of("digit")["shorter"]["settings"]
+    before = search.variants_of("digit-at-first")["shorter"]["settings"]
     moved = {"data.elastic": 0.0, "discriminator.shift": 0.1}
     return [
         *(Job("digit", "digit", digit, seed) for seed in SEEDS for digit in range(10)),

@@ -407,22 +407,22 @@ def _levers(folder: Path, before: str, where: str) -> str:
         "through as many images again, where the exact gradients, worked out by hand, take one "
         "way forward more. Nor a learned basis of 7 x 7 times a linear latent, small networks at "
         "full resolution throughout, an output that starts at the mean image, images drawn at "
-        "each resolution and added up, and batches beyond 128.\n\nThe rows vary what `digit` was "
-        "at first, of 3,000 steps and no normalisation; further up stands what became of 50 runs "
-        "of that, a fifth shorter. `shorter-norm-group` is what it is now, but for a hundred "
+        "each resolution and added up, and batches beyond 128.\n\nThe rows of `digit` vary that "
+        "recipe as it is. Those of `digit-at-first`, of an earlier day, vary what it was before: "
+        "3,000 steps and no normalisation; further up stands what became of 50 runs of that, a "
+        "fifth shorter. Its `shorter-norm-group` is what the recipe is now, but for a hundred "
         "steps. Without normalisation, rates of 5e-3 drew eights black at either length. The rows "
-        "`residual`, `residual-d` and `head-depthwise` are of a later day. Those of `digits` vary "
-        "what that was at first, too, of 20,000 steps; `norm-group` is what it is now, at a third "
-        "of its length. `digits-gpu` at first was without norms, too; two cores take it through 3 "
-        "% of its length, which tells a good start from a bad one, no more. It is "
-        "`norm-group-rate-15` now: at rates of 3e-3 one start of three was slow.\n"
+        "of `digits` vary what that was at first, too, of 20,000 steps; `norm-group` is what it is "
+        "now, at a third of its length. `digits-gpu` at first was without norms, too; two cores "
+        "take it through 3 % of its length, which tells a good start from a bad one, no more. It "
+        "is `norm-group-rate-15` now: at rates of 3e-3 one start of three was slow.\n"
     )
-    for recipe in search.RECIPES:
-        done = search.finished(search.jobs(folder, recipe, search.DIGITS, search.SEEDS))
-        told = _kept(_under(before, "###"), f"`{recipe}`")
+    for name in search.SEARCHES:
+        done = search.finished(search.jobs(folder, name, search.DIGITS, search.SEEDS))
+        told = _kept(_under(before, "###"), f"`{name}`")
         if done:
-            told = search.told(recipe, done) + where
-        text += f"\n### `{recipe}`\n\n{told}"
+            told = search.told(name, done) + where
+        text += f"\n### `{name}`\n\n{told}"
     return text
 
 

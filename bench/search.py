@@ -3,13 +3,13 @@
     python bench/search.py RUNS_DIR                    # every variant; give it again to go on
     python bench/search.py RUNS_DIR --only rate        # variants whose names begin so
     python bench/search.py RUNS_DIR --no-training      # the table, of the runs that are there
-    python bench/search.py RUNS_DIR --recipe digits    # of the conditional default; or digits-gpu
+    python bench/search.py RUNS_DIR --around digits    # another search, of those below
 
-The variants stand in bench/search-RECIPE.toml: each is that recipe, as it was at first, with some
-settings changed. They are trained on MNIST's first 50,000 training images, two at a time, one
-thread each, and scored on the last 10,000, which are withheld from training. The test split is
-never looked at. Seconds are those of one core spent in training, so that others on the machine
-disturb little.
+The variants stand in bench/search-NAME.toml: each is a recipe with some settings changed. `digit`
+goes around that recipe as it is, the others around what theirs were at first. They are trained on
+MNIST's first 50,000 training images, two at a time, one thread each, and scored on the last 10,000,
+which are withheld from training. The test split is never looked at. Seconds are those of one core
+spent in training, so that others on the machine disturb little.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ from gancli.config import RunConfig
 from gancli.metrics.scores import score
 
 HOLDOUT = 10_000
-RECIPES = ("digit", "digits", "digits-gpu")
+# What is gone around, and by what recipe.
+SEARCHES = {
+    "digit": "digit",
+    "digit-at-first": "digit",
+    "digits": "digits",
+    "digits-gpu": "digits-gpu",
+}
 DIGITS, SEEDS = [7, 2, 8], [0, 1, 2]
 LEAST_RUNS = 3
 FIGURES = (
@@ -39,6 +45,8 @@ FIGURES = (
     "precision_judge",
     "recall_judge",
     "coverage_judge",
+    "precision_k5_judge",
+    "recall_k5_judge",
 )
 
 
@@ -46,7 +54,7 @@ FIGURES = (
 class Job:
     """One training of a variant; its digit is None for all of them."""
 
-    recipe: str
+    search: str
     variant: str
     settings: dict[str, Any]
     digit: int | None
@@ -56,7 +64,7 @@ class Job:
     @property
     def name(self) -> str:
         """The run's."""
-        which = self.recipe if self.digit is None else f"digit-{self.digit}"
+        which = self.search if self.digit is None else f"{self.search}-{self.digit}"
         return f"{self.variant}-{which}-seed-{self.seed}"
 
     @property
@@ -73,7 +81,8 @@ class Job:
             "record.frame_every": 1e6,
             **self.settings,
         }
-        return api.describe(self.recipe, digit=self.digit, seed=self.seed, settings=settings)
+        recipe = SEARCHES[self.search]
+        return api.describe(recipe, digit=self.digit, seed=self.seed, settings=settings)
 
     @property
     def found(self) -> dict[str, Any] | None:
@@ -100,9 +109,9 @@ def train_and_score(job: Job) -> None:
     side_by_side.keep(run.path, {**found, "seconds": seconds, "steps": trained.step})
 
 
-def variants_of(recipe: str) -> dict[str, Any]:
-    """Return what is tried of a recipe, by name: what is changed, and every setting of it."""
-    variants = tomllib.loads(Path(__file__).with_name(f"search-{recipe}.toml").read_text())
+def variants_of(search: str) -> dict[str, Any]:
+    """Return what a search tries, by name: what is changed, and every setting of it."""
+    variants = tomllib.loads(Path(__file__).with_name(f"search-{search}.toml").read_text())
     at_first = variants.pop("at-first", {})
     return {
         name: {**variant, "settings": {**at_first, **variant["settings"]}}
@@ -110,13 +119,13 @@ def variants_of(recipe: str) -> dict[str, Any]:
     }
 
 
-def jobs(folder: Path, recipe: str, digits: list[int], seeds: list[int]) -> list[Job]:
+def jobs(folder: Path, search: str, digits: list[int], seeds: list[int]) -> list[Job]:
     """Return every training, seed after seed, so that a first answer comes early."""
     return [
-        Job(recipe, name, variant["settings"], digit, seed, folder)
+        Job(search, name, variant["settings"], digit, seed, folder)
         for seed in seeds
-        for digit in (digits if recipe == "digit" else [None])
-        for name, variant in variants_of(recipe).items()
+        for digit in (digits if SEARCHES[search] == "digit" else [None])
+        for name, variant in variants_of(search).items()
     ]
 
 
@@ -125,10 +134,10 @@ def finished(planned: list[Job]) -> list[tuple[Job, dict[str, Any]]]:
     return [(job, found) for job in planned if (found := job.found) is not None]
 
 
-def verdict(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
+def verdict(search: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
     """Say which variants were nearer to real images in every run than what they vary in any."""
     runs = {
-        name: [found for job, found in done if job.variant == name] for name in variants_of(recipe)
+        name: [found for job, found in done if job.variant == name] for name in variants_of(search)
     }
     runs = {name: found for name, found in runs.items() if len(found) >= LEAST_RUNS}
     if "default" not in runs:
@@ -155,16 +164,16 @@ def _seconds(runs: list[dict[str, Any]]) -> float:
     return statistics.median(float(found["seconds"]) for found in runs)
 
 
-def table(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
+def table(search: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
     """Return the variants as Markdown: medians over seeds, spread of the distance."""
-    share = "share" if recipe == "digit" else "label accuracy"
+    share = "share" if SEARCHES[search] == "digit" else "label accuracy"
     lines = [
         "| variant | what is changed | runs | steps | seconds of a core | distance, judge "
         f"(real) | times real | distance, random features | {share} | precision | recall "
-        "| coverage |",
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
+        "| coverage | precision by five | recall by five |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for name, variant in variants_of(recipe).items():
+    for name, variant in variants_of(search).items():
         rows = [found for job, found in done if job.variant == name]
         if not rows:
             continue
@@ -185,13 +194,13 @@ def table(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
     return "\n".join(lines)
 
 
-def told(recipe: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
+def told(search: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
     """Return tables and verdicts as Markdown: what helps one digit may not help another."""
     parts = []
     for digit in dict.fromkeys(job.digit for job, _ in done):
         of_digit = [(job, found) for job, found in done if job.digit == digit]
         heading = "" if digit is None else f"Digit {digit}:\n\n"
-        parts.append(f"{heading}{table(recipe, of_digit)}\n\n{verdict(recipe, of_digit)}\n")
+        parts.append(f"{heading}{table(search, of_digit)}\n\n{verdict(search, of_digit)}\n")
     return "\n".join(parts)
 
 
@@ -200,24 +209,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=layout)
     parser.add_argument("folder", type=Path, metavar="RUNS_DIR")
     parser.add_argument("--only", default="", help="variants whose names begin so")
-    parser.add_argument("--recipe", default="digit", choices=RECIPES)
-    parser.add_argument("--digits", type=int, nargs="+", default=DIGITS, help="of `digit`")
+    parser.add_argument("--around", default="digit", choices=SEARCHES, metavar="NAME")
+    parser.add_argument("--digits", type=int, nargs="+", default=DIGITS, help="of one digit's")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--side-by-side", type=int, default=2)
     parser.add_argument("--no-training", action="store_true")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.job:
-        every = jobs(wanted.folder, wanted.recipe, list(range(10)), list(range(100)))
+        every = jobs(wanted.folder, wanted.around, list(range(10)), list(range(100)))
         train_and_score(next(job for job in every if job.name == wanted.job))
         return
-    every = jobs(wanted.folder.resolve(), wanted.recipe, wanted.digits, wanted.seeds)
+    every = jobs(wanted.folder.resolve(), wanted.around, wanted.digits, wanted.seeds)
     planned = [job for job in every if job.variant.startswith(wanted.only)]
     if not wanted.no_training:
-        words = (__file__, wanted.folder, "--recipe", wanted.recipe, "--job")
+        words = (__file__, wanted.folder, "--around", wanted.around, "--job")
         todo = [(*words, job.name) for job in planned if job.found is None]
         side_by_side.give(todo, wanted.side_by_side)
-    print(told(wanted.recipe, finished(planned)))
+    print(told(wanted.around, finished(planned)))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def test_a_part_without_runs_stays_as_it_stands(page: ModuleType, tmp_path: Path
     page.write(nothing, tmp_path / "runs")
     empty = target.read_text()
     assert empty.count("\n## ") == len(page.SECTIONS) + 1
-    assert empty.count("\nNot measured.\n") == len(page.SECTIONS) + len(page.search.RECIPES)
+    assert empty.count("\nNot measured.\n") == len(page.SECTIONS) + len(page.search.SEARCHES)
 
     told = empty.replace("Not measured.", "Measured once.\n\n### A table\n\n| 1 |", 3)
     target.write_text(told)
@@ -46,7 +46,7 @@ def test_a_part_with_runs_is_told_anew(page: ModuleType, tmp_path: Path) -> None
         "| reverse KL (on a GPU), at most | 0.08 | 0.0512 (0.0236), reached; 0.03 missed by 0.021 |"
         in text
     )
-    assert text.count("\nNot measured.\n") == len(page.SECTIONS) - 1 + len(page.search.RECIPES)
+    assert text.count("\nNot measured.\n") == len(page.SECTIONS) - 1 + len(page.search.SEARCHES)
 
 
 def test_a_part_that_is_unknown_is_not_lost(page: ModuleType, tmp_path: Path) -> None:
@@ -67,10 +67,10 @@ def test_a_table_of_levers_stays_beside_a_new_one(
     target.write_text(f"{before}### `digits`{after.replace('Not measured.', '| old |')}")
 
     def finished(planned: list[Any]) -> list[Any]:
-        return planned if planned[0].recipe == "digit" else []
+        return planned if planned[0].search == "digit" else []
 
     monkeypatch.setattr(page.search, "finished", finished)
-    monkeypatch.setattr(page.search, "told", lambda recipe, done: f"| new of {recipe} |\n")
+    monkeypatch.setattr(page.search, "told", lambda search, done: f"| new of {search} |\n")
     page.write(nothing, tmp_path / "runs")
     told = target.read_text().split("### `digit`")[1]
     assert told.index("| new of digit |") < told.index("### `digits`") < told.index("| old |")
