@@ -101,7 +101,7 @@ def memory_advice(advice: str) -> Iterator[None]:
         raise StorageError(f"out of memory; {advice}") from error
     except RuntimeError as error:
         # torch has no type for the CPU's refusal, only these words.
-        words = r"can't allocate memory|out of memory|not enough memory|ALLOC_FAILED"
+        words = r"can't allocate memory|out of memory|not enough memory|ALLOC_FAILED|bad_alloc"
         if not re.search(words, str(error)):
             raise
         raise StorageError(f"out of memory; {advice}") from error

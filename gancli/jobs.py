@@ -31,7 +31,9 @@ from gancli.placement import Outcome, Placement
 from gancli.runs import RunDirectory
 from gancli.stopping import (
     asked_to_leave,
+    expect_echoes,
     gentle_stop,
+    last_heard,
     leave_on_signals,
     let_signals_in,
     signals_held_back,
@@ -146,7 +148,7 @@ def train_one(job: Job, observer: Observer) -> Outcome:
             return session.train(job.config, job.placement, observer)
         except TrainingError as error:
             seed = job.config.training.seed + 1
-            if not reseeds or seed > first_seed + MOST_RESEEDS:
+            if not reseeds or seed > first_seed + MOST_RESEEDS or last_heard() is not None:
                 raise
             observer.warned(f"{error}; starting again with seed {seed}")
         left = None if limit is None else max(0.0, limit - (time.monotonic() - began))
@@ -315,6 +317,7 @@ def _work(pipe: Connection, core: int | None) -> NoReturn:
         os.setpgid(0, 0)
     leave_on_signals()
     stop_silently()  # the parent has said it
+    expect_echoes()
     with contextlib.suppress(EOFError, OSError, Interrupted):
         let_signals_in()
         threading.Thread(target=_stop_without_parent, daemon=True).start()

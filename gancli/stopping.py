@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -15,20 +16,28 @@ from gancli.errors import Interrupted
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-_silent = False
+_silent = _echoed = False
+_ECHO_SECONDS = 1.0
 _MESSAGE = b"\nstopping after this step, then saving (again: leave at once)\n"
 
 
 # The signal that asked this process to leave. An exception out of a handler is lost where Python
 # has nobody to hand it to, as in a callback of the import system; this is not.
 _asked_to_leave: int | None = None
+_last_heard: int | None = None
 
 
 class StopRequest:
-    """Remembers the first signal; its number is None before."""
+    """Remembers the first signal; its number is None before.
+
+    Attributes:
+        signal_number: of the signal that ends the work, heard here or by another process.
+        heard_at: when this process heard its first one; None before.
+    """
 
     def __init__(self, pass_on: Callable[[int], object]) -> None:
         self.signal_number: int | None = None
+        self.heard_at: float | None = None
         self.pass_on = pass_on
 
     def handle(self, signal_number: int, frame: FrameType | None) -> None:
@@ -37,10 +46,20 @@ class StopRequest:
         Raises:
             Interrupted: at the second signal.
         """
+        global _last_heard  # noqa: PLW0603 - signals are the process's own
         self.pass_on(signal_number)
-        if self.signal_number is not None:
+        now = time.monotonic()
+        if self.heard_at is not None:
+            # Who ends a whole group of processes reaches some directly, and again by another.
+            echoed = _echoed or ranks.here().size > 1
+            again = signal_number == self.signal_number and now - self.heard_at < _ECHO_SECONDS
+            if echoed and again:
+                return
             raise Interrupted(signal_number)
-        self.signal_number = signal_number
+        self.heard_at = now
+        if self.signal_number is not None:  # another process has heard it before
+            return
+        self.signal_number = _last_heard = signal_number
         if ranks.here().rank or _silent:
             return
         with contextlib.suppress(OSError):
@@ -55,6 +74,12 @@ def _heard() -> list[int]:
         for number in SIGNALS
         if number != hangup or signal.getsignal(number) is not signal.SIG_IGN
     ]
+
+
+def expect_echoes() -> None:
+    """Take a signal that comes twice within a second for one: another process passes them on."""
+    global _echoed  # noqa: PLW0603 - signals are the process's own
+    _echoed = True
 
 
 def stop_silently(silent: bool = True) -> None:
@@ -73,17 +98,24 @@ def gentle_stop(pass_on: Callable[[int], object] = lambda _: None) -> Iterator[S
     for background jobs of a script; SIGHUP stays ignored for ``nohup``. A signal that came before
     and was lost counts as the first.
     """
-    request = StopRequest(pass_on)
+    global _last_heard
+    request, _last_heard = StopRequest(pass_on), None
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
     request.signal_number = _asked_to_leave
+    request.heard_at = None if _asked_to_leave is None else time.monotonic()
     before = {number: signal.signal(number, request.handle) for number in _heard()}
     try:
         yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def last_heard() -> int | None:
+    """Return the signal that ended the block of the last :func:`gentle_stop`, if one did."""
+    return _last_heard
 
 
 def asked_to_leave() -> int | None:

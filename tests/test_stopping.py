@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from gancli import stopping
 from gancli.errors import Interrupted
 from gancli.stopping import (
     SIGNALS,
     asked_to_leave,
+    expect_echoes,
     gentle_stop,
     ignore_signals,
     leave_on_signals,
@@ -64,6 +66,28 @@ def test_the_first_signal_is_noted_and_passed_on_and_the_second_leaves(
         with pytest.raises(Interrupted):
             os.kill(os.getpid(), signal.SIGTERM)
     assert passed == [signal.SIGINT, signal.SIGTERM]
+
+
+def test_what_another_process_has_heard_is_no_first_signal_here() -> None:
+    with gentle_stop() as stop:
+        stop.signal_number = signal.SIGTERM  # as agreed with the others
+        os.kill(os.getpid(), signal.SIGTERM)  # on its way here all the while
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_signal_that_is_passed_on_too_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "_echoed", False)
+    expect_echoes()
+    with gentle_stop() as stop:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGINT)
+        monkeypatch.setattr(stopping, "_ECHO_SECONDS", 0.0)
+        with pytest.raises(Interrupted):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.signal_number == signal.SIGTERM
 
 
 def test_a_signal_while_handlers_are_set_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:

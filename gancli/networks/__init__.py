@@ -49,7 +49,9 @@ class _Network(nn.Module):
         end = self.body[-1]
         bounded = isinstance(end, BOUNDED)
         with torch.autocast(batch.device.type, torch.bfloat16):
-            rough: Tensor = (self.body[:-1] if bounded else self.body)(batch)
+            rough = batch
+            for layer in list(self.body)[: -1 if bounded else None]:
+                rough = layer(rough)
         found: Tensor = end(rough.float()) if bounded else rough.float()
         return found
 

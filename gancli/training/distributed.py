@@ -19,6 +19,7 @@ import datetime
 import functools
 import itertools
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -231,10 +232,14 @@ def _meet(device: torch.device, place: ranks.Place) -> Team:
 
 
 def _meeting_point() -> Store:
-    """Return a place for this meeting alone in what torchrun lets all processes write to."""
+    """Return a place for this meeting alone in what torchrun lets all processes write to.
+
+    It keeps what they wrote when it starts them all anew.
+    """
     from torch.distributed.distributed_c10d import PrefixStore  # noqa: PLC0415 - not in every torch
 
-    return PrefixStore(f"gancli {next(_MEETINGS)}", _common_store())
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    return PrefixStore(f"gancli {start} {next(_MEETINGS)}", _common_store())
 
 
 @functools.cache

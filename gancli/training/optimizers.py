@@ -113,6 +113,7 @@ class Optimizer:
                 moments["sum"],
                 moments["step"],
                 fused=weights[0].device.type == "cpu",
+                foreach=weights[0].device.type != "cpu",
                 lr_decay=0.0,
                 eps=_EPSILON[rule],
                 **common,

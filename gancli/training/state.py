@@ -195,6 +195,8 @@ def restore(state: TrainState, checkpoint: checkpoints.Checkpoint) -> None:
 
 def share(state: TrainState, config: RunConfig) -> None:
     """Give the state of the team's first process to the others, which have a fresh one."""
+    if state.team.size == 1:
+        return
     tensors = {
         name: tensor.clone(memory_format=torch.contiguous_format)
         for name, tensor in to_tensors(state).items()
