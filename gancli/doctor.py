@@ -18,6 +18,7 @@ from typing import Any
 
 from gancli import recipes
 from gancli.config import NAMED_SOURCES, PIXEL_RANGES, OptimizerConfig, RunConfig
+from gancli.errors import TrainingError
 from gancli.runs import RunDirectory, Status
 
 Log = Sequence[dict[str, Any]]
@@ -31,6 +32,14 @@ EQUILIBRIA = {
     "hinge": 2.0,
     "relativistic": math.log(2),
 }
+
+
+def equilibrium(config: RunConfig) -> float | None:
+    """Return what D loses when it cannot tell real from fake; None where that is no one number."""
+    plain = config.loss.real_labels == (1.0, 1.0) and config.loss.fake_labels == (0.0, 0.0)
+    return EQUILIBRIA.get(config.loss.name) if plain else None
+
+
 # What a generator that ends in this layer can draw.
 _REACHES = {"tanh": "signed", "sigmoid": "unit"}
 
@@ -67,7 +76,8 @@ class Thresholds:
         swing: spread of D's mean output on fakes from line to line.
         deteriorated: diversity fell to less than this share of its best.
         learned: the best must have been at least this.
-        worse_score: the last quick scores are this many times the best one.
+        worse_score: the last quick scores are this many times the best ones.
+        worse_rise: and they have risen by more than this share of the worst.
         few_images: a data set this small can be learned by heart.
         showings: if each image is shown so many times.
     """
@@ -92,6 +102,7 @@ class Thresholds:
     deteriorated: float = 0.75
     learned: float = 0.6
     worse_score: float = 1.5
+    worse_rise: float = 0.001
     few_images: int = 300
     showings: int = 50
 
@@ -153,12 +164,12 @@ class Diagnosis:
         failures = (f for f in self.findings if f.severity is Severity.FAILURE)
         return next(failures, None)
 
-    def line(self) -> str:
-        """Return the diagnosis in one line."""
+    def line(self, command: str = "gancli doctor") -> str:
+        """Return the diagnosis in one line; the command tells more."""
         if not self.findings:
             return "healthy: the log shows none of the failures that the doctor knows"
         more = len(self.findings) - 1
-        rest = f" (and {more} more: gancli doctor)" if more else ""
+        rest = f" (and {more} more: {command})" if more else ""
         return self.findings[0].sentence() + rest
 
     def as_dict(self) -> dict[str, Any]:
@@ -221,7 +232,8 @@ def examine(run: RunDirectory) -> Diagnosis:
     status, word = run.read_status(), run.status()
     images = status.get("data", {}).get("images")
     stopped = word not in (Status.FINISHED, Status.FAILED)
-    failed = word is Status.FAILED  # else what ended it was no fault of the GAN's
+    # Else what ended it was no fault of the GAN's. Runs of before tell no code.
+    failed = word is Status.FAILED and status.get("exit_code", 5) == TrainingError.exit_code
     return diagnose(
         run.read_log(),
         run.read_config(),
@@ -257,7 +269,13 @@ class _Case:
         )
 
     def course(self, key: str) -> list[float]:
-        """Return a figure line by line; not a number where a line lacks it."""
+        """Return a figure line by line; not a number where a line lacks it, or it says nothing."""
+        training = self.config.training
+        if key.startswith("diversity") and 1 in (
+            training.batch_size,
+            training.generator_batch_size,
+        ):
+            return [math.nan] * len(self.log)  # one image differs from no other
         return [float(record.get(key, math.nan)) for record in self.log]
 
     def late(self, key: str) -> float:
@@ -548,9 +566,12 @@ def _deteriorated(case: _Case) -> Finding | None:
     """It was better once, by the quick scores or else by how varied the fakes are."""
     scores = [float(record["score"]) for record in case.scores]
     if len(scores) >= case.limits.least_lines:
-        best, late = min(scores), _late(scores)
-        at = case.scores[scores.index(best)]
-        if not late > case.limits.worse_score * best:
+        # A single score is good by chance, and one of many is.
+        smooth = [_median(scores[max(0, index - 1) : index + 2]) for index in range(len(scores))]
+        best, late = min(smooth), _late(scores)
+        at = case.scores[smooth.index(best)]
+        limit = max(case.limits.worse_score * best, best + case.limits.worse_rise * max(scores))
+        if not late > limit:
             return None
         evidence = f"the quick score was {best:.4g} at its best and is {late:.4g} at the end"
         return _was_better(case, at, f"{evidence} (--weights best takes the best one)")

@@ -15,7 +15,7 @@ from gancli import checkpoints, doctor, files, memory
 from gancli.checkpoints import Checkpoint
 from gancli.config import RunConfig, differences
 from gancli.data import DataSplits
-from gancli.errors import CheckpointError, ConflictError, TrainingError
+from gancli.errors import CheckpointError, ConflictError, GancliError, TrainingError
 from gancli.observing import Observer
 from gancli.pictures.frames import frame_path
 from gancli.pictures.grid import save_png
@@ -255,7 +255,7 @@ class Recorder:
         status: Status,
         step: int,
         *,
-        error: str | None = None,
+        error: GancliError | None = None,
         outcome: Outcome | None = None,
         first_step: int = 0,
     ) -> None:
@@ -278,7 +278,7 @@ class Recorder:
                 "step": step,
                 "total_steps": self.plan.total_steps,
                 "epoch": self.plan.epoch(step),
-                **({"error": error} if error else {}),
+                **({"error": str(error), "exit_code": error.exit_code} if error else {}),
                 "command": list(self.placement.command),
                 "device": str(self.device),
                 "processes": self.team.size,

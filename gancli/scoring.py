@@ -54,7 +54,7 @@ def evaluate(
     Args:
         trained: the generator.
         samples: how many images it draws; None for 10,000, or as many as published figures of
-            the data are of.
+            the data are of, or as there are held-out images to compare them with.
         seed: of the samples and of the choice of real images.
         judge: weights of a judge to be asked instead of the one :func:`appoint` chooses.
         quick: only what the judge says and the Frechet distance in its features.
@@ -70,10 +70,7 @@ def evaluate(
         DataError: the data are gone or changed, have nothing held out, or ``samples`` is too few.
         StorageError: the scores cannot be written.
     """
-    if samples is None:
-        is_stacked = trained.config.data.source == STACKED_SOURCE
-        samples = STACKED_SAMPLES if is_stacked else USUAL_SAMPLES
-    if not 1 <= samples <= 1_000_000:
+    if samples is not None and not 1 <= samples <= 1_000_000:
         raise ConfigError(f"-n {samples} is out of range: it must be 1 to 1,000,000")
     _check_seed(seed)
     if cas:
@@ -82,6 +79,7 @@ def evaluate(
     if path is not None:
         files.need_writable(path.parent)
     splits = trained.splits()
+    samples = samples or _usual_samples(trained, splits)
     with memory_advice("score fewer samples (-n)"):
         appointed = _appointed(trained, splits, judge)
         extent: Extent = "quick" if quick else "full"
@@ -101,19 +99,32 @@ def evaluate(
     return card
 
 
+def _usual_samples(trained: Trained, splits: DataSplits) -> int:
+    wanted = trained.config.data
+    if wanted.source == STACKED_SOURCE:
+        return STACKED_SAMPLES
+    if targets(wanted.source) is not None:
+        return USUAL_SAMPLES
+    if wanted.digit is not None:
+        splits = splits.of_class(wanted.digit)
+    real = 0 if splits.unseen is None else len(splits.unseen)
+    return max(USUAL_SAMPLES, min(real, len(splits.train)))
+
+
 def _beside_kept(about: dict[str, Any], path: Path, *, whole: bool) -> dict[str, Any]:
     """Return a card together with the figures of the same weights that it lacks and a kept one has.
 
     Of figures that both have, a ``whole`` card has the better ones, and of two others the longer.
+    Figures of two judges never stand on one card.
     """
     found = _kept(path, about["step"])
     if found is None:
         return about
     kept, names = found
-    if whole and kept.get("judge") != about["judge"]:
-        return about
     ours = {figure["name"] for figure in about["figures"]}
     first, other = (about, kept) if whole or names <= ours else (kept, about)
+    if kept.get("judge_sha256") != about["judge_sha256"]:
+        return first
     known = ours if first is about else names
     more = [figure for figure in other["figures"] if figure["name"] not in known]
     return {**first, "figures": [*first["figures"], *more]}
@@ -313,9 +324,13 @@ def kept_at(trained: Trained, card: ScoreCard) -> Path | None:
     path = scores_path(trained)
     if path is None or card.closest is not None:
         return path
-    kept = _kept(path, trained.step)
-    says_less = kept is not None and kept[1] > {each.name for each in card.figures}
-    return None if says_less else path
+    found = _kept(path, trained.step)
+    if found is None:
+        return path
+    kept, names = found
+    ours = {each.name for each in card.figures}
+    by_another = kept.get("judge_sha256") != card.judge_sha256
+    return None if names > ours or (by_another and not names <= ours) else path
 
 
 def closest_path(trained: Trained, card: ScoreCard) -> Path | None:

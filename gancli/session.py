@@ -131,7 +131,7 @@ def _lead(
             ended = error.exit_code > 128 or isinstance(error, StorageError)
             status = Status.INTERRUPTED if ended else Status.FAILED
             with contextlib.suppress(StorageError):  # the disk may be what failed
-                session.write_status(status, state.step, error=str(error))
+                session.write_status(status, state.step, error=error)
             raise
         outcome = _outcome(run, state, plan, first_step, reason, stop, began, step_seconds)
         session.write_status(outcome.status, state.step, outcome=outcome, first_step=first_step)

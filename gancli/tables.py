@@ -19,7 +19,7 @@ _LOGGED = ("d_loss", "g_loss", "d_accuracy_real", "d_accuracy_fake")
 # Keys in which several seeds of one thing may differ.
 _SEED_KEYS = {"training.seed", "training.threads"}
 # What must be alike where scores are to be held to each other.
-_PROTOCOL = ("judge_sha256", "samples", "reference", "reference_images")
+_PROTOCOL = ("judge_sha256", "samples", "drawn", "draws", "reference", "reference_images")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _scores(
     """
     if not run.scores_path.exists():
         return {}, {}
-    with reading(run.scores_path, f"gancli evaluate {run.name}"):
+    with reading(run.scores_path, run.command("evaluate", run.name)):
         card = parse_json(run.scores_path.read_bytes())
         if card["step"] != run.read_status().get("step"):
             return {}, {}
@@ -133,13 +133,20 @@ def unlike(rows: Sequence[Row]) -> tuple[tuple[str, str], ...]:
     return tuple((one.run, other.run) for one, other in pairs if one.protocol != other.protocol)
 
 
+def comparable(rows: Sequence[Row]) -> bool:
+    """Tell whether scores are of the same images, and were made by the same means."""
+    scored = [row for row in rows if row.real]
+    return len({(row.data, row.digit) for row in scored}) < 2 and not unlike(scored)
+
+
 def groups(runs: Sequence[RunDirectory], rows: Sequence[Row]) -> tuple[Group, ...]:
-    """Put runs together whose configs differ in nothing but the seed."""
+    """Put runs together whose configs differ in nothing but the seed, and that came as far."""
     alike: list[tuple[RunConfig, list[Row]]] = []
     for run, row in zip(runs, rows, strict=True):
         described = run.read_config()
         for first, members in alike:
-            if set(config.differences(first, described)) <= _SEED_KEYS:
+            differing = set(config.differences(first, described))
+            if differing <= _SEED_KEYS and row.epochs == members[0].epochs:
                 if all(row.seed != member.seed for member in members):  # a copy is no other seed
                     members.append(row)
                 break

@@ -368,10 +368,10 @@ def scored(*scores: float) -> list[dict[str, Any]]:
 
 
 def test_quick_scores_tell_of_deterioration_that_variety_does_not_show() -> None:
-    (found,) = diagnose(course(), config(), scores=scored(90, 30, 80, 60, 70)).findings
+    (found,) = diagnose(course(), config(), scores=scored(90, 30, 34, 80, 60, 70)).findings
     assert found.name == "deterioration"
     assert found.epoch == 5.0
-    assert "30 at its best and is 70 at the end" in found.evidence
+    assert "34 at its best and is 70 at the end" in found.evidence
     assert found.remedy == ("training.steps=500",)
 
 
@@ -383,14 +383,35 @@ def test_quick_scores_that_stay_near_their_best_are_well() -> None:
     assert names(diagnose(worse, config())) == ["deterioration"]
 
 
-@pytest.mark.parametrize(("status", "found"), [("failed", ["divergence"]), ("interrupted", [])])
+def test_of_many_scores_one_is_good_by_chance() -> None:
+    swinging = scored(*[50, 45, 55, 48, 52] * 3, 24, *[51, 47, 53, 46] * 3)
+    assert diagnose(course(), config(), scores=swinging).findings == ()
+    exact = scored(9000, 800, 0, 0, 0, 0.4, 0.4, 0.4)  # all pixels right, and hardly wrong
+    assert diagnose(course(), config(), scores=exact).findings == ()
+
+
+@pytest.mark.parametrize("size", ["training__batch_size", "training__generator_batch_size"])
+def test_one_image_differs_from_no_other_and_that_is_no_finding(size: str) -> None:
+    log = course(diversity_real=0.0, diversity_fake=0.0)
+    assert diagnose(log, config(**{size: 1})).healthy
+    assert not diagnose(log, config(**{size: 2})).healthy
+
+
+@pytest.mark.parametrize(
+    ("status", "found"),
+    [
+        ({"status": "failed"}, ["divergence"]),
+        ({"status": "failed", "exit_code": 5}, ["divergence"]),
+        ({"status": "failed", "exit_code": 1}, []),  # another process of the training died
+        ({"status": "interrupted"}, []),
+    ],
+    ids=str,
+)
 def test_what_ended_a_run_from_outside_is_no_divergence(
-    tiny_run: RunDirectory, tmp_path: Path, status: str, found: list[str]
+    tiny_run: RunDirectory, tmp_path: Path, status: dict[str, Any], found: list[str]
 ) -> None:
     run = RunDirectory(Path(shutil.copytree(tiny_run.path, tmp_path / "run")))
-    run.write_status(
-        {**run.read_status(), "status": status, "error": "the disk is full: free some"}
-    )
+    run.write_status({**run.read_status(), **status, "error": "the disk is full: free some"})
     assert [name for name in names(doctor.examine(run)) if name == "divergence"] == found
 
 

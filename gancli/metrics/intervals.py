@@ -58,12 +58,19 @@ def share_interval(hits: int, count: int, seed: int) -> Interval:
     return _percentiles(torch.binomial(trials, chances, generator=generator) / count)
 
 
-def draws_interval(values: Tensor) -> Interval:
-    """Return Student's interval of the mean of ten independent draws, float64 [10].
+def draws_interval(values: Tensor, share: float = 0.0) -> Interval:
+    """Return Student's interval of the mean of ten draws, float64 [10].
 
-    A bootstrap of ten values is too narrow; Student's t is made for them.
+    A bootstrap of ten values is too narrow; Student's t is made for them. Draws without
+    replacement from one finite set share images: they differ by 1 - share of the variance that
+    others from elsewhere would, and what they have in common, no mean of them takes away.
+
+    Args:
+        values: a figure of each draw.
+        share: of the finite set that one draw is; 0 where there is no end to it.
     """
-    spread = _STUDENT * float(values.std()) / math.sqrt(DRAWS)
+    common = math.sqrt((1 + (DRAWS - 1) * share) / (1 - share))
+    spread = _STUDENT * float(values.std()) / math.sqrt(DRAWS) * common
     mean = float(values.mean())
     return Interval(max(mean - spread, 0.0), mean + spread)
 

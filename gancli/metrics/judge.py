@@ -255,12 +255,14 @@ def appoint(splits: DataSplits, weights: Path | None = None) -> Appointed:
     if weights is not None:
         return _trained(weights, splits)
     right = _share_right(load_judge(), splits)
+    colour = ", without their colours" if splits.train.images.shape[1] == 3 else ""
     if right >= DIGITS_SHARE:
-        words = f"the digit judge that ships, right on {right:.1%} of real images"
+        words = f"the digit judge that ships, right on {right:.1%} of real images{colour}"
         return Appointed(load_judge(), judge_sha256(), True, words)
     if splits.classes and (kept := trained_path(splits.train)).is_file():
         return _trained(kept, splits)
     words = "features of the digit judge that ships, which does not know what these data show"
+    words += colour
     return Appointed(load_judge(), judge_sha256(), False, words)
 
 

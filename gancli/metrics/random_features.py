@@ -43,15 +43,21 @@ class RandomFeatures(nn.Module):
 
 
 def random_features(images: Tensor) -> Tensor:
-    """Return the features of images, float64 [n, 64], in no physical unit.
+    """Return the features of images, float64 [n, 64 a channel], in no physical unit.
 
     Args:
-        images: uint8 [n, 1 or 3, height, width]; colour is turned to grey, other sizes to 28x28.
+        images: uint8 [n, 1 or 3, height, width]; other sizes are brought to 28x28. Red, green and
+            blue are looked at one by one, so that a distance sees colour.
     """
-    network = _network()
+    network, prepared = _network(), load_judge().prepared
     with torch.inference_mode():
-        prepared = (load_judge().prepared(block) for block in torch.split(images, BLOCK))
-        return torch.cat([network(block).double() for block in prepared])
+        rows = [
+            torch.cat(
+                [network(prepared(channel)).double() for channel in torch.split(block, 1, 1)], 1
+            )
+            for block in torch.split(images, BLOCK)
+        ]
+        return torch.cat(rows)
 
 
 @functools.lru_cache(maxsize=1)

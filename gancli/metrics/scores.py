@@ -139,6 +139,8 @@ class ScoreCard:
         judge: which judge it was and how often it is right, in plain words; None without one.
         judge_knows_classes: whether the judge tells the data's classes apart; else the figures
             that need that are left out.
+        drawn: how many fakes at a time are held to the real images.
+        draws: how often that is done, each time with others.
         closest: the fakes nearest to a training image beside it, and the same of the held-out
             images; None of a quick card. Not part of what is compared or written.
     """
@@ -152,6 +154,8 @@ class ScoreCard:
     reference_images: int
     judge: str | None = None
     judge_knows_classes: bool = False
+    drawn: int | None = None
+    draws: int = 1
     closest: tuple[Pairs, Pairs] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> Figure:
@@ -171,7 +175,8 @@ class Seen:
 
     Attributes:
         judged: what the judge says of them.
-        random: float64 [n, 64], the features of a random network; empty unless all is scored.
+        random: float64 [n, 64 a channel], the features of a random network; empty unless all is
+            scored.
         pixels: uint8 [n, channels, height, width], themselves; empty unless all is scored.
     """
 
@@ -216,6 +221,7 @@ class Sides:
         held_out: float64 [n, d].
         reference: the name of the held-out split.
         seed: of what is random in a figure.
+        overlapping: the share of all training images that one of several draws is.
     """
 
     kind: Kind
@@ -224,6 +230,7 @@ class Sides:
     held_out: Tensor
     reference: str
     seed: int
+    overlapping: float = 0.0
 
     @classmethod
     def of(
@@ -234,6 +241,7 @@ class Sides:
         held_out: Seen,
         reference: str,
         seed: int,
+        overlapping: float,
     ) -> Sides:
         """Take one kind of features of all that was seen."""
 
@@ -247,7 +255,12 @@ class Sides:
             features(held_out),
             reference,
             seed,
+            overlapping,
         )
+
+    def share(self, draws: list[Tensor]) -> float:
+        """Return the share of all there is that one of some draws is: fakes have no end."""
+        return self.overlapping if draws is self.reals else 0.0
 
     @property
     def several(self) -> bool:
@@ -343,7 +356,8 @@ def score(
     if digit is None and asked is None:
         figures.append(_judge_confidence(shown.judged, held_out.judged, seed))
     for kind in KINDS if extent == "full" else KINDS[:1]:
-        sides = Sides.of(kind, fake_draws, real_draws, held_out, reference, seed)
+        overlapping = count / len(train) if many else 0.0
+        sides = Sides.of(kind, fake_draws, real_draws, held_out, reference, seed, overlapping)
         figures.append(frechet_figure(sides))
         if extent == "full" and count >= 4:
             figures.append(kernel_figure(sides))
@@ -368,6 +382,8 @@ def score(
         len(real),
         appointed.words,
         knows,
+        count,
+        draws,
         pairs,
     )
 
@@ -476,10 +492,11 @@ def _entropy(fakes: Judged, real: Judged, seed: int) -> Figure:
 def _inception_style(fakes: Judged, real: Judged, seed: int) -> Figure:
     """Score sureness and variety at once (Salimans et al., 2016), by the judge's classes."""
     values, intervals = [], []
+    few = _as_many(fakes, real)
+    counts = resample_counts(few, seed).double()
+    weights = torch.cat([torch.ones(1, few, dtype=torch.float64), counts])
     for seen in (fakes, real):
-        counts = resample_counts(len(seen.probabilities), seed).double()
-        once = torch.ones(1, len(seen.probabilities), dtype=torch.float64)
-        scores = inception_scores(seen.probabilities, torch.cat([once, counts]))
+        scores = inception_scores(seen.probabilities[:few], weights)
         values.append(float(scores[0]))
         intervals.append(centred_interval(float(scores[0]), scores[1:]))
     return make_figure(
@@ -487,7 +504,8 @@ def _inception_style(fakes: Judged, real: Judged, seed: int) -> Figure:
         values,
         intervals,
         "exp of the mean divergence of the judge's opinion from its average: 1 to the number of "
-        "classes; real: of the held-out images; interval: centred bootstrap",
+        f"classes; of {few:,} fakes; real: of as many held-out images; interval: "
+        "centred bootstrap",
         better="higher",
         unit="ratio",
     )
@@ -546,19 +564,24 @@ def _flat(images: Tensor) -> Tensor:
     return images.flatten(1).float().div_(255)  # in place: the training images are many
 
 
+def _as_many(fakes: Judged, real: Judged) -> int:
+    """Return how many of both are looked at where chance alone makes a figure of few larger."""
+    return min(len(fakes.classes), len(real.classes))
+
+
 def _class_balance(fakes: Judged, real: Judged, train: ImageSet, seed: int) -> list[Figure]:
     """Return how far the classes are from the training labels' shares, and shares of a few."""
     assert train.labels is not None  # the judge knows their classes
     classes = fakes.probabilities.shape[1]
     wanted = class_shares(train.labels, classes)
-    shares = [class_shares(seen.classes, classes) for seen in (fakes, real)]
-    counts = [len(seen.classes) for seen in (fakes, real)]
+    few = _as_many(fakes, real)
+    shares = [class_shares(seen.classes[:few], classes) for seen in (fakes, real)]
     balance = make_figure(
         "class_balance_kl",
         [float(kl_divergence(row, wanted)) for row in shares],
-        [kl_interval(row, n, wanted, seed) for row, n in zip(shares, counts, strict=True)],
-        "Kullback-Leibler divergence of the judged classes from the shares of the training "
-        "labels; real: of the held-out images",
+        [kl_interval(row, few, wanted, seed) for row in shares],
+        f"Kullback-Leibler divergence of the judged classes of {few:,} fakes from the shares "
+        "of the training labels; real: of as many held-out images",
         better="lower",
         unit="nats",
     )
@@ -588,7 +611,7 @@ def frechet_figure(sides: Sides) -> Figure:
         )
         values.append(float(distances.mean()))
         intervals.append(
-            draws_interval(distances)
+            draws_interval(distances, sides.share(draws))
             if len(draws) == DRAWS
             else frechet_interval(draws[0], held_out, sides.seed)
         )
@@ -617,6 +640,7 @@ def kernel_figure(sides: Sides) -> Figure:
         mean, size = float(distances.mean()), subset_size(len(draws[0]))
         # A subset's spread shrinks with the root of how many images there are beyond its own.
         error = float(distances.std()) * math.sqrt(size / (len(draws) * len(draws[0])))
+        error *= math.sqrt(1 + (len(draws) - 1) * sides.share(draws))
         values.append(mean)
         intervals.append(Interval(mean - 1.96 * error, mean + 1.96 * error))
     subsets = f"unbiased, {SUBSETS} subsets of {subset_size(len(sides.fakes[0])):,}"
@@ -643,6 +667,7 @@ def overlap_figures(sides: Sides, extent: Extent) -> list[Figure]:
     for draws in (sides.fakes, sides.reals):
         overlaps = [overlap(Cloud.of(features), held_out, counts) for features in draws]
         found.append(Overlap(*map(torch.cat, zip(*overlaps, strict=True))))
+    shares = [sides.share(draws) for draws in (sides.fakes, sides.reals)]
     figures = []
     for part, (meaning, better) in _OVERLAP.items():
         if extent == "course" and part in _BY_FIVE:
@@ -654,8 +679,8 @@ def overlap_figures(sides: Sides, extent: Extent) -> list[Figure]:
                 f"{part}_{sides.kind}",
                 [float(row.mean() if counts is None else row[0]) for row in rows],
                 [
-                    _overlap_interval(row, counts is not None, unit, count, sides.seed)
-                    for row in rows
+                    _overlap_interval(row, counts is not None, share, unit, count, sides.seed)
+                    for row, share in zip(rows, shares, strict=True)
                 ],
                 sides.protocol(meaning, interval),
                 better=better,
@@ -666,7 +691,7 @@ def overlap_figures(sides: Sides, extent: Extent) -> list[Figure]:
 
 
 def _overlap_interval(
-    values: Tensor, resampled: bool, unit: Unit, count: int, seed: int
+    values: Tensor, resampled: bool, share: float, unit: Unit, count: int, seed: int
 ) -> Interval:
     """Return the interval of ten draws' mean, or of the first value by the resamples after it."""
     if unit == "share" and bool((values == values[0]).all()) and values[0] in (0, 1):
@@ -674,7 +699,7 @@ def _overlap_interval(
     if resampled:
         low, high = centred_interval(float(values[0]), values[1:])
     else:
-        low, high = draws_interval(values)
+        low, high = draws_interval(values, share)
     return Interval(low, min(high, 1.0) if unit == "share" else high)
 
 

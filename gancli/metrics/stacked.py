@@ -198,7 +198,8 @@ def score_stacked(
         "the digit judge that ships, asked about each channel, right on all three of "
         f"{float(right.double().mean()):.1%} of real images",
         True,
-        pairs,
+        count,
+        closest=pairs,
     )
 
 

@@ -34,7 +34,7 @@ def _kinds(runs: Sequence[RunDirectory]) -> dict[str, tuple[bool, str]]:
     kinds = dict.fromkeys(_SHARES, (True, ""))
     for run in runs:
         if run.scores_path.exists():
-            with reading(run.scores_path, f"gancli evaluate {run.name}"):
+            with reading(run.scores_path, run.command("evaluate", run.name)):
                 for figure in parse_json(run.scores_path.read_bytes())["figures"]:
                     kinds[figure["name"]] = (figure["unit"] == "share", figure["better"])
     return kinds
@@ -67,6 +67,7 @@ def _figures(rows: Sequence[tables.Row], kinds: Mapping[str, tuple[bool, str]]) 
         _row("weights of G", [f"{row.g_parameters:,}" for row in rows]),
         _row("weights of D", [f"{row.d_parameters:,}" for row in rows]),
     ]
+    comparable = tables.comparable(rows)
     for name in _names([row.figures for row in rows]):
         share, better = kinds.get(name, (False, ""))
         values = [row.figures.get(name, math.nan) for row in rows]
@@ -76,8 +77,11 @@ def _figures(rows: Sequence[tables.Row], kinds: Mapping[str, tuple[bool, str]]) 
             real = f"{spell(min(reals), share)} to {spell(max(reals), share)}"
         cells = [spell(value, share) for value in values]
         own = [row.real.get(name, math.nan) for row in rows]
-        found.append(_row(spell_name(name), cells, _best(values, own, better), real))
+        best = _best(values, own, better) if comparable else ()
+        found.append(_row(spell_name(name), cells, best, real))
     note = "bold: the best of a row" if any(any(row.best) for row in found) else ""
+    if not comparable:
+        note = "scores of different images do not compare, only how each stands to its real ones"
     if pairs := tables.unlike(rows):
         said = " and ".join(pairs[0])
         note = (

@@ -93,38 +93,58 @@ def train_step(
         _update_average(state, config.generator.ema_half_life)
     d_loss, d_means, d_norm = d_figures
     g_loss, g_norm, slopes = g_figures
-    seen_closer = _look(state, as_they_are, fake, slopes, config) if look else []
+    seen_closer = _look(state, (as_they_are, fake), labels, slopes, config) if look else []
     losses, rest = torch.stack([d_loss, g_loss]), torch.stack([d_norm, g_norm, *seen_closer])
     return torch.cat([losses, d_means, rest])
 
 
 @torch.no_grad()
 def _look(
-    state: TrainState, real: Tensor, fake: Tensor, slopes: Tensor, config: RunConfig
+    state: TrainState,
+    images: tuple[Tensor, Tensor],
+    labels: Tensor | None,
+    slopes: Tensor,
+    config: RunConfig,
 ) -> list[Tensor]:
     """Return :data:`LOOK_FIGURES`; draws no random number, so that a look changes no training."""
 
-    def first(images: Tensor) -> Tensor:
-        """Return the first images of the whole batch."""
-        return state.team.gather(images[:_LOOKED_AT])[:_LOOKED_AT]
+    def first(rows: Tensor) -> Tensor:
+        """Return the first of the whole batch."""
+        return state.team.gather(rows[:_LOOKED_AT])[:_LOOKED_AT]
 
     # The loss is a mean over fakes: times their number, this is what one fake is told.
-    told = len(fake) * first(slopes).flatten(1).norm(dim=1).mean()
-    real, fake = first(real), first(fake)
+    told = len(slopes) * first(slopes).flatten(1).norm(dim=1).mean()
+    real, fake = map(first, images)
+    classes = None if labels is None else first(labels)
     return [
         told,
-        _diversity(real),
-        _diversity(fake),
+        _diversity(real, classes),
+        _diversity(fake, classes),
         _saturation(real, config),
         _saturation(fake, config),
         _average_distance(state),
     ]
 
 
-def _diversity(images: Tensor) -> Tensor:
-    """Return the mean distance of images that are neighbours in a batch."""
+def _diversity(images: Tensor, labels: Tensor | None) -> Tensor:
+    """Return the mean distance of images that are neighbours in a batch.
+
+    Where there are classes, of neighbours of one class: those of two differ, however many pictures
+    G knows of either.
+    """
+    if labels is None:
+        return _apart(images).mean()
+    order = labels.argsort(stable=True)
+    classes = labels[order]
+    pairs = (classes == classes.roll(1)).to(images.dtype)
+    pairs = pairs.where(pairs.sum() > 0, 1.0)  # a class an image, and there are only others
+    return (pairs * _apart(images[order])).sum() / pairs.sum()
+
+
+def _apart(images: Tensor) -> Tensor:
+    """Return how far each image of a batch is from the one before it."""
     distances: Tensor = (images - images.roll(1, 0)).flatten(1).norm(dim=1)
-    return distances.mean()
+    return distances
 
 
 def _average_distance(state: TrainState) -> Tensor:

@@ -67,6 +67,18 @@ def test_a_draws_interval_is_students() -> None:
     assert (low, high) == pytest.approx((5.5 - half, 5.5 + half), rel=1e-6)
 
 
+def test_draws_of_one_finite_set_share_images() -> None:
+    """The mean over ten draws of 200 of 1,000 numbers, and again of 1,000 others."""
+    generator = torch.Generator().manual_seed(0)
+    hits, tries = 0, 400
+    for _ in range(tries):
+        numbers = 50 + torch.randn(1_000, generator=generator).double()
+        draws = [numbers[torch.randperm(1_000, generator=generator)[:200]] for _ in range(10)]
+        low, high = draws_interval(torch.stack([draw.mean() for draw in draws]), 0.2)
+        hits += low <= 50 <= high
+    assert 0.92 < hits / tries < 0.98
+
+
 def test_a_draws_interval_of_distances_does_not_go_below_zero() -> None:
     low, high = draws_interval(torch.tensor([0.0] * 9 + [1.0]).double())
     assert low == 0

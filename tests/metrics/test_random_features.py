@@ -37,7 +37,13 @@ def test_they_see_what_the_judge_need_not() -> None:
 @pytest.mark.parametrize("shape", [(3, 28, 28), (1, 10, 10), (3, 40, 40)])
 def test_other_colours_and_sizes_are_brought_to_the_same(shape: tuple[int, ...]) -> None:
     images = torch.full((2, *shape), 200, dtype=torch.uint8)
-    plain = torch.full((2, 1, 28, 28), 200, dtype=torch.uint8)
-    torch.testing.assert_close(
-        random_features(images), random_features(plain), rtol=1e-3, atol=1e-3
-    )
+    plain = random_features(torch.full((2, 1, 28, 28), 200, dtype=torch.uint8))
+    a_channel = torch.cat([plain] * shape[0], dim=1)
+    torch.testing.assert_close(random_features(images), a_channel, rtol=1e-3, atol=1e-3)
+
+
+def test_they_see_colour() -> None:
+    red, green = torch.zeros(2, 1, 3, 28, 28, dtype=torch.uint8)
+    red[:, 0, 9:19, 9:19], green[:, 1, 9:19, 9:19] = 199, 101  # equally bright
+    apart = (random_features(red) - random_features(green)).norm()
+    assert apart > random_features(red).norm()

@@ -188,6 +188,18 @@ def test_missing_digits_show_in_the_balance(small: data.DataSplits, others: data
     assert card["share_5"].real < 0.15
 
 
+def test_a_floor_is_of_as_many_images_as_the_figure(
+    small: data.DataSplits, others: data.ImageSet
+) -> None:
+    """Thirty real images fill ten classes unevenly by chance alone, and so do thirty fakes."""
+    few = dataclasses.replace(small, test=part(others, 0, 30))
+    card = score(real_as_fake(part(others, 30, 60)), few, digit=None, samples=600)
+    for name, least, most in (("class_balance_kl", 0.3, 3.0), ("inception_score_judge", 0.8, 1.25)):
+        assert least < card[name].value / card[name].real < most, name
+    assert "of 30 fakes" in card["class_balance_kl"].protocol
+    assert (card.drawn, card.draws) == (30, 1)
+
+
 @pytest.mark.parametrize(("classes", "listed"), [(20, 20), (21, 0)])
 def test_many_classes_do_not_bury_the_card(classes: int, listed: int) -> None:
     labels = torch.arange(200) % classes

@@ -142,6 +142,15 @@ def test_scores_made_by_other_means_are_told_and_have_no_mean(seeds: list[RunDir
     assert plots.compare_runs(scored[:2], Path("a.png")).unlike == (("a", "a-seed-1"),)
 
 
+def test_a_seed_that_came_less_far_is_none_of_its_like(seeds: list[RunDirectory]) -> None:
+    shorter = RunDirectory(Path("shorter"))
+    shutil.copytree(seeds[1].path, shorter.path)
+    shorter.cut_log(6)
+    assert plots.compare_runs([seeds[0], shorter], Path("a.png")).groups == ()
+    (group,) = plots.compare_runs([seeds[0], shorter, seeds[2]], Path("b.png")).groups
+    assert group.runs == (seeds[0].name, seeds[2].name)
+
+
 def test_the_picture_grows_with_the_runs(seeds: list[RunDirectory]) -> None:
     sizes = []
     for count in (2, 5):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import itertools
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +21,7 @@ from gancli.latents import draw_latents
 from gancli.losses import LOSSES
 from gancli.training import step as step_module
 from gancli.training.state import FIGURES, STEP_FIGURES, TrainState, create
-from gancli.training.step import cosine, train_step
+from gancli.training.step import _diversity, cosine, train_step
 
 CPU = torch.device("cpu")
 SGD = {
@@ -119,8 +120,8 @@ def train_by_the_book(
         "d_gradient_norm": d_norm,
         "g_gradient_norm": g_norm,
         "g_output_gradient_norm": sum(8 * image.norm().item() for image in told) / 8,
-        "diversity_real": neighbours_apart(whole),
-        "diversity_fake": neighbours_apart(drawn.detach()),
+        "diversity_real": neighbours_apart(whole, labels),
+        "diversity_fake": neighbours_apart(drawn.detach(), labels),
         "saturation_real": at_the_ends(whole),
         "saturation_fake": at_the_ends(drawn),
         # After one step the average lies halfway between the first weights and those of now.
@@ -136,8 +137,13 @@ def moved(image: Tensor, shift: Tensor) -> Tensor:
     return framed[:, 8 - down : 16 - down, 8 - right : 16 - right]
 
 
-def neighbours_apart(images: Tensor) -> float:
-    return sum(math.dist(images[i].flatten(), images[i - 1].flatten()) for i in range(8)) / 8
+def neighbours_apart(images: Tensor, labels: Tensor | None) -> float:
+    pairs = [(i, i - 1) for i in range(8)]
+    if labels is not None:
+        classes = [[i for i in range(8) if labels[i] == label] for label in range(8)]
+        pairs = [pair for members in classes for pair in itertools.pairwise(members)]
+    apart = [math.dist(images[a].flatten(), images[b].flatten()) for a, b in pairs]
+    return sum(apart) / len(apart)
 
 
 def at_the_ends(images: Tensor) -> float:
@@ -214,6 +220,21 @@ def test_saturation_is_of_the_range_that_d_sees(
     assert named["saturation_fake"] == share
     assert named["diversity_fake"] == pytest.approx(0, abs=1e-5)
     assert named["diversity_real"] > 1
+
+
+def test_variety_is_that_of_a_class_where_there_are_classes() -> None:
+    """A picture a class is no variety, however many classes there are."""
+    labels = torch.tensor([2, 0, 1, 2, 1, 0, 2, 1])
+    pictures = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert _diversity(pictures[labels], labels) == 0
+    assert _diversity(pictures[labels], None) > 5
+    moved = pictures[labels] + torch.arange(8.0).view(8, 1, 1, 1)
+    in_order = [1, 5, 2, 4, 7, 0, 3, 6]
+    apart = [abs(a - b) * 8 for a, b in [(1, 5), (2, 4), (4, 7), (0, 3), (3, 6)]]
+    assert labels[in_order].tolist() == [0, 0, 1, 1, 1, 2, 2, 2]
+    assert _diversity(moved, labels).item() == pytest.approx(sum(apart) / 5, rel=1e-5)
+    alone = _diversity(moved[:3], labels[:3]).item()
+    assert alone == pytest.approx(_diversity(moved[[1, 2, 0]], None).item(), rel=1e-6)
 
 
 def test_without_an_average_nothing_is_apart_from_it(tiny_config: TinyConfig) -> None:
