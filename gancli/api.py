@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 DIGITS = range(10)
 CLASSIFIERS = ("r3-dense", "cnn")
 DEFAULT_SAMPLES = 64
+_MOST_SAMPLES = 10_000_000
 _STEPS_OF_A_WAY = 10
 # Of tens of thousands of images, with labels 0 to 9.
 _TEN_CLASSES = ("mnist", *DOWNLOADS)
@@ -240,6 +241,10 @@ def _check_size(scale: int | None, dpi: int | None) -> None:
 
 def _check_room(grid: tuple[int, int], count: int, row: int | None) -> None:
     """Refuse a grid without room for so many images, or for rows of so many, if they are to be."""
+    if grid[0] * grid[1] > _MOST_SAMPLES:
+        raise ConfigError(
+            f"--grid {grid[0]}x{grid[1]} is too large: at most {_MOST_SAMPLES:,} samples are drawn"
+        )
     if grid[0] * grid[1] < count:
         raise ConfigError(f"--grid {grid[0]}x{grid[1]} has no room for {count} samples")
     if row not in (None, grid[1]):
@@ -275,6 +280,7 @@ class Samples:
         run: the run's name.
         step: how many steps its generator was trained.
         judged: whether there are real images to judge it by.
+        folder: the run's; None of weights that lie in none.
     """
 
     path: Path
@@ -282,6 +288,7 @@ class Samples:
     run: str
     step: int
     judged: bool
+    folder: Path | None
 
 
 def sample(
@@ -339,8 +346,8 @@ def sample(
     """
     if not (math.isfinite(truncation) and 0 <= truncation <= 2):
         raise ConfigError(f"--truncation {truncation} is out of range: it must be 0 to 2")
-    if n is not None and not 1 <= n <= 10_000_000:
-        raise ConfigError(f"-n {n} is out of range: it must be 1 to 10,000,000")
+    if n is not None and not 1 <= n <= _MOST_SAMPLES:
+        raise ConfigError(f"-n {n} is out of range: it must be 1 to {_MOST_SAMPLES:,}")
     if seeds is not None and n is not None and n != len(seeds):
         raise ConfigError(f"-n {n} contradicts --seeds, which are {len(seeds)}; give one of them")
     ways = _pairs(interpolate)
@@ -383,7 +390,8 @@ def sample(
     )
     path = export.write(wanted, None if out is None else Path(out), separate, grid)
     judged = data.judges(trained.config.data)
-    return Samples(path, wanted.count, trained.name, trained.step, judged)
+    folder = None if trained.run is None else trained.run.path
+    return Samples(path, wanted.count, trained.name, trained.step, judged, folder)
 
 
 def runs_named(

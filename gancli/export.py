@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import math
 import re
@@ -116,18 +117,17 @@ class Wanted:
         parts = [] if self.digit is None else [f"digit-{self.digit}"]
         if self.interpolate:
             ways = [f"from-{start}-to-{end}" for start, end in self.interpolate]
-            more = [f"and-{len(ways) - 3}-more"] if len(ways) > 3 else []
+            more = [f"and-{len(ways) - 3}-more", _mark(ways)] if len(ways) > 3 else []
             parts += [*ways[:3], *more, f"in-{self.each}"]
         else:
-            word = "seeds" if self.real is None else "real"
-            parts.append(f"{word}-{_spelled(self.seeds)}")
+            spelled = _spelled(self.seeds)
+            parts.append(f"{'seeds' if self.real is None else 'real'}-{spelled}")
+            parts += [_mark(self.seeds)] if spelled.endswith("more") else []
         if self.truncation != 1:
             parts.append(f"truncation-{self.truncation:g}")
-        parts += [
-            word.replace("_", "-")
-            for word in ("with_real", "with_nearest")
-            if getattr(self.look, word)
-        ]
+        for word, value in vars(self.look).items():
+            if value:
+                parts.append(word.replace("_", "-") + ("" if value is True else f"-{value}"))
         if not self.trained.is_last:
             parts.append(f"step-{self.trained.step}")
         return "-".join(parts)
@@ -163,15 +163,14 @@ class Wanted:
                 chosen = self.seeds[start : start + _PORTION]
                 yield chosen, self.real.images[list(chosen)]
             return
-        with memory_advice("draw fewer at a time (-n), or on another --device"):
-            if self.interpolate:
-                for row, (start, end) in enumerate(self.interpolate):
-                    images = self.trained.interpolate(
-                        start, end, self.each, digit=self.digit, truncation=self.truncation
-                    )
-                    yield range(row * self.each, (row + 1) * self.each), images
-                return
-            yield from self.trained.stream(self.seeds, digit=self.digit, truncation=self.truncation)
+        if self.interpolate:
+            for row, (start, end) in enumerate(self.interpolate):
+                images = self.trained.interpolate(
+                    start, end, self.each, digit=self.digit, truncation=self.truncation
+                )
+                yield range(row * self.each, (row + 1) * self.each), images
+            return
+        yield from self.trained.stream(self.seeds, digit=self.digit, truncation=self.truncation)
 
     def metadata(self, seeds: str) -> dict[str, str]:
         """Return what every picture says about itself."""
@@ -181,13 +180,17 @@ class Wanted:
                 "real": f"image {seeds} of {self.trained.config.data.source}, not trained on",
                 "version": gancli.__version__,
             }
-        return {
-            "run": self.trained.name,
-            "recipe": self.trained.config.recipe,
-            "seed" if seeds.isdigit() else "seeds": seeds,
-            "step": str(self.trained.step),
-            "version": gancli.__version__,
-        }
+        about = {"run": self.trained.name, "recipe": self.trained.config.recipe}
+        if self.interpolate:
+            ways = [f"{start},{end}" for start, end in self.interpolate]
+            about["interpolate"] = f"{' '.join(ways)} in {self.each}"
+        else:
+            about["seed" if seeds.isdigit() else "seeds"] = seeds
+        if self.digit is not None:
+            about["digit"] = str(self.digit)
+        if self.truncation != 1:
+            about["truncation"] = f"{self.truncation:g}"
+        return {**about, "step": str(self.trained.step), "version": gancli.__version__}
 
 
 def real_images(trained: Trained, digit: int | None) -> ImageSet:
@@ -227,8 +230,15 @@ def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int
     Raises:
         ConfigError: nothing writes this suffix, a grid would be too large to look at, or there are
             not so many real images.
-        StorageError: it cannot be written.
+        StorageError: it cannot be written, or memory runs out.
     """
+    with memory_advice("draw fewer at a time (-n), or on another --device"):
+        return _written(wanted, out, separate, grid)
+
+
+def _written(
+    wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int] | None
+) -> Path:
     if wanted.real is not None and max(wanted.seeds) >= len(wanted.real):
         raise ConfigError(
             f"--real: there are {len(wanted.real):,} images that {wanted.trained.name} was not "
@@ -396,7 +406,8 @@ def _columns(wanted: Wanted) -> int:
 def _write_separate(wanted: Wanted, folder: Path) -> Path:
     if wanted.trained.config.data.is_points:
         raise ConfigError("--separate writes images one by one, and these are points; leave it out")
-    if len(set(wanted.seeds)) < len(wanted.seeds):
+    listed = not isinstance(wanted.seeds, range)
+    if listed and len(set(wanted.seeds)) < len(wanted.seeds):
         raise ConfigError("--separate writes a file a seed, and --seeds names one twice")
     if wanted.interpolate:
         raise ConfigError("--separate takes seeds, and --interpolate has none between its two")
@@ -477,6 +488,11 @@ def _write_samples(wanted: Wanted, file: IO[bytes]) -> None:
     for _, samples in wanted.portions():
         rows = samples if samples.ndim == 2 else samples.permute(0, 2, 3, 1)
         file.write(rows.contiguous().numpy().tobytes())
+
+
+def _mark(words: Sequence[object]) -> str:
+    """Return what tells a list apart from others that are cut to the same words."""
+    return hashlib.sha256(repr(list(words)).encode()).hexdigest()[:8]
 
 
 def _spelled(seeds: Sequence[int]) -> str:

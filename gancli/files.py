@@ -11,6 +11,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 from gancli.errors import StorageError
 
 TEMPORARY_PREFIX = ".gancli-"
+_TEMPORARY = re.compile(rf"{re.escape(TEMPORARY_PREFIX)}[0-9a-f]{{12}}(\..*)?")
 _LONGEST_CHECKSUMS = 1000
 _FORGOTTEN_SECONDS = 86_400.0
 
@@ -239,6 +241,8 @@ def remove_leftovers(folder: Path, idle_seconds: float = 0.0) -> None:
         idle_seconds: what was written to since then stays, for a process may be at work on it.
     """
     for path in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        if not _TEMPORARY.fullmatch(path.name):  # a user's own, such as a cache
+            continue
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime < idle_seconds:
                 continue

@@ -160,6 +160,8 @@ class RunDirectory:
     def remedy(self) -> str:
         """Return what to do where something of the run is lacking, with the command for it."""
         status = self.status()
+        if status is Status.TRAINING:
+            return "it is being trained now; wait a moment"
         if status is Status.FAILED:
             return f"see why it failed: {self.command('doctor', self.name)}"
         if status is Status.FINISHED:
@@ -525,8 +527,9 @@ def find_run(name: str | None, runs_dir: Path) -> RunDirectory:
         if RunDirectory(path).exists():
             return RunDirectory(path.resolve() if path.name in ("", "..") else path)
     known = [run.name for run in list_runs(runs_dir)]
+    listing = shlex.join(["gancli", "show", *runs_dir_words(runs_dir)])
     raise CheckpointError(
-        f"no run '{name}' in {runs_dir}{did_you_mean(name, known)} (`gancli show` lists the runs)"
+        f"no run '{name}' in {runs_dir}{did_you_mean(name, known)} (`{listing}` lists the runs)"
     )
 
 
@@ -552,9 +555,10 @@ def find_digits(name: str | None, runs_dir: Path) -> list[RunDirectory]:
     missing = [run.name for run in found if not run.exists()]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        train = shlex.join(["gancli", "train", "--digit", "0-9", *runs_dir_words(runs_dir)])
         raise CheckpointError(
             f"{runs_dir} has no {missing[0]}{more}, and --digits takes all ten; train them: "
-            "gancli train --digit 0-9, with the same --recipe"
+            f"{train}, with the same --recipe, --data and --seed"
         )
     return found
 

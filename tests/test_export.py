@@ -81,6 +81,24 @@ def test_by_default_a_grid_goes_among_the_samples_of_the_run(
     assert pixels(made.path).shape == (rows * 10 + 2, columns * 10 + 2)
 
 
+def test_lists_that_are_cut_keep_names_of_their_own(run: RunDirectory) -> None:
+    lists = [[*range(11), *range(first, first + 9)] for first in (20, 40)]
+    paths = [api.sample("tiny", seeds=seeds).path for seeds in (*lists, lists[0])]
+    assert paths[0] != paths[1]
+    assert paths[0] == paths[2]
+    assert "seeds-0,1,2" in paths[0].name
+    looks: list[dict[str, Any]] = [{}, {"scale": 2}, {"dpi": 90}, {"labels": True}, {"light": True}]
+    assert len({api.sample("tiny", n=4, **look).path for look in looks}) == len(looks)
+
+
+def test_a_picture_of_a_way_names_its_ends(run: RunDirectory) -> None:
+    made = api.sample("tiny", interpolate=[(3, 8), (1, 2)], digit=1, truncation=0.5, out="w.png")
+    about = read_metadata(made.path)
+    assert about["interpolate"] == "3,8 1,2 in 10"
+    assert (about["digit"], about["truncation"]) == ("1", "0.5")
+    assert "seeds" not in about
+
+
 def test_single_files_hold_one_seed_each(run: RunDirectory) -> None:
     made = api.sample("tiny", seeds=[12, 3, 2**63 - 1], separate=True, out="folder")
     names = sorted(path.name for path in made.path.iterdir())
@@ -190,7 +208,7 @@ def test_the_nearest_training_image_stands_under_each(
 ) -> None:
     seen = blocks_of(monkeypatch)
     made = api.sample("tiny", n=5, with_nearest=True, numbers=numbers)
-    assert made.path.name == "seeds-0-4-with-nearest.png"
+    assert made.path.name == f"seeds-0-4{'-numbers' if numbers else ''}-with-nearest.png"
     samples, tiles = drawn(run, range(5)), seen[0].images
     np.testing.assert_array_equal(tiles[:, :, :8], samples)
     train = sampling.load(run.path).splits().train.images.numpy()
@@ -358,6 +376,7 @@ def test_many_samples_stream_in_bounded_memory(run: RunDirectory, suffix: str) -
         ({"scale": 900}, "the picture would be 28800x73800"),
         ({"scale": 900, "light": True}, "8,192 pixels a side are the most"),
         ({"out": "a"}, "--out a: samples are written as"),
+        ({"grid": (9**9, 9), "out": "a.npz"}, "at most 10,000,000 samples"),
         ({"n": 10_001}, "a grid of 10,001 samples is too large to look at"),
         ({"interpolate": (1, 2), "separate": True}, "--separate takes seeds"),
     ],

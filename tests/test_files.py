@@ -58,7 +58,8 @@ def test_a_folder_that_cannot_be_replaced_stays(
 
 
 def test_what_was_left_of_a_folder_days_ago_goes(tmp_path: Path) -> None:
-    for name, days in {".gancli-0123456789ab": 2, ".gancli-ba9876543210": 0.5, "mine": 9}.items():
+    days_of = {".gancli-0123456789ab": 2, ".gancli-ba9876543210": 0.5, "mine": 9}
+    for name, days in {**days_of, ".gancli-cache": 9}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.png").write_text("half")
         then = time.time() - 86_400 * days
@@ -66,9 +67,9 @@ def test_what_was_left_of_a_folder_days_ago_goes(tmp_path: Path) -> None:
     with files.atomic_folder(tmp_path / "fakes", lambda _: True) as folder:
         (folder / "0.png").write_text("whole")
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {".gancli-ba9876543210", "mine", "fakes"}
+    assert left == {".gancli-ba9876543210", ".gancli-cache", "mine", "fakes"}
     files.remove_leftovers(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"mine", "fakes"}
+    assert {path.name for path in tmp_path.iterdir()} == {".gancli-cache", "mine", "fakes"}
 
 
 def test_the_folder_that_one_is_in_is_not_replaced(

@@ -301,6 +301,8 @@ def order_of(path: Path, greys: tuple[int, ...]) -> list[int]:
         ({"kind": "walk", "seeds": [1, 2], "grid": (2, 2)}, "--grid: a walk with --seeds"),
         ({"kind": "walk", "grid": (0, 2)}, "--grid 0x2 is out of range"),
         ({"kind": "walk", "grid": (40, 40)}, "up to 1,000 images"),
+        ({"kind": "morph", "seeds": range(10), "grid": (2, 3)}, "no room for 10 --seeds"),
+        ({"kind": "truncation", "seeds": [0], "grid": (1, 9**9)}, "up to 1,000 images"),
         ({"kind": "walk", "seconds": 1e9}, "more than 100,000 frames"),
         ({"kind": "walk", "seconds": float("nan")}, "--seconds nan is out of range"),
         ({"kind": "walk", "fps": 0.0}, "--fps 0"),

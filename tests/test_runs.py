@@ -41,6 +41,10 @@ def test_commands_find_the_run_they_are_about(run: RunDirectory) -> None:
     for status, remedy in remedies.items():
         run.write_status({"status": status})
         assert run.remedy() == remedy
+    run.write_status({"status": Status.TRAINING})
+    assert run.remedy().startswith("train it further")  # whoever trained it is gone
+    with run.hold():
+        assert run.remedy() == "it is being trained now; wait a moment"
 
 
 @pytest.fixture

@@ -57,7 +57,9 @@ def animate(
         float | None,
         typer.Option(help="Frames per second; 10 by default, 20 of what is drawn now."),
     ] = None,
-    seconds: Annotated[float | None, typer.Option(help="How long the film takes instead.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="How long the film takes instead, before the hold.")
+    ] = None,
     hold: Annotated[
         float | None,
         typer.Option(help="Seconds the last frame stays on; 1.5 by default, 0 of a loop."),
@@ -134,7 +136,8 @@ def animate(
             f"{film.width}x{film.height}, {film.bytes / 1e6:.2f} MB"
         )
     named = names[0] if names and not digits else found[0].name
-    output.next("gancli", "sample", named, *runs_dir_words(runs_dir))
+    place = found[0].path.parent if digits else runs_dir
+    output.next("gancli", "sample", named, *runs_dir_words(place))
     made = [*([poster] if poster else []), *(film.path for film in films)]
     if not output.as_json:
         for path in made[:-1]:

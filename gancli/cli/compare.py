@@ -50,9 +50,9 @@ def compare(
             f"{one} and {other} were scored by other judges, images or numbers of samples: their "
             "scores do not compare; evaluate both alike"
         )
-    if not quiet:
+    if not as_json:
         for line in _fitted(_table(made), output.width):
-            output.say(line)
+            output.stdout(line)
     output.next("gancli", "plot", names[0], *runs_dir_words(runs_dir))
     output.result(
         made.path,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +23,10 @@ from gancli.cli.output import Output
 from gancli.cli.progress import counting, fetch_data
 from gancli.errors import ConfigError, MissingPartError
 from gancli.runs import runs_dir_words
+
+if TYPE_CHECKING:
+    from gancli.metrics import ScoreCard
+    from gancli.scoring import History
 
 
 def evaluate(
@@ -88,12 +92,9 @@ def evaluate(
             cas=cas,
             on_progress=on_progress,
         )
-    wide = max(len(figure.name) for figure in card.figures)
-    output.say(f"{'':{wide}}  {'fakes':>28}  {'real':>28}  better")
-    for figure in card.figures:
-        fake = _shown(figure.value, figure.low, figure.high)
-        real = _shown(figure.real, figure.real_low, figure.real_high)
-        output.say(f"{figure.name:{wide}}  {fake:>28}  {real:>28}  {figure.better}")
+    if not as_json:
+        for line in _table(card, output.width):
+            output.stdout(line)
     output.say(f"{trained.name} at step {trained.step:,}, {card.samples:,} samples, 95 % intervals")
     if card.judge is not None:
         output.say(f"judge {str(card.judge_sha256)[:12]}: {card.judge}")
@@ -113,7 +114,8 @@ def evaluate(
             else "the run has all figures of these weights, and keeps them"
         )
         output.say(f"not kept: {reason}; --json prints these")
-    output.result(path, scoring.as_dict(trained, card))
+    kept = None if path is None else str(path)
+    output.result(path, {**scoring.as_dict(trained, card), "path": kept})
 
 
 def _score_history(
@@ -125,12 +127,9 @@ def _score_history(
         course = api.history(
             found.path, seed=seed, device=device, judge=judge, on_progress=on_progress
         )
-    figures = course.cards[-1].figures
-    names = [figure.name for figure in figures]
-    output.say(_row(["epoch", *names], names))
-    for epoch, card in zip(course.epochs, course.cards, strict=True):
-        output.say(_row([epoch, *(figure.value for figure in card.figures)], names))
-    output.say(_row(["real", *(figure.real for figure in figures)], names))
+    if not output.as_json:
+        for line in _course(course):
+            output.stdout(line)
     try:
         drawn = api.plot(found.path, what="quality")
     except MissingPartError as error:
@@ -140,6 +139,39 @@ def _score_history(
         path = drawn.paths[0]
     output.next("gancli", "plot", found.name, *runs_dir_words(found.path.parent))
     output.result(path, {**course.as_dict(), "path": str(path)})
+
+
+def _table(card: ScoreCard, width: int | None) -> list[str]:
+    """Return a line a figure; three of each on a terminal that is too narrow for that."""
+    rows = [("", "fakes", "real", "better")]
+    for each in card.figures:
+        fake = _shown(each.value, each.low, each.high)
+        rows.append(
+            (each.name, fake, _shown(each.real, each.real_low, each.real_high), each.better)
+        )
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if width is None or sum(wide) + 6 <= width:
+        return [
+            f"{name:{wide[0]}}  {fake:>{wide[1]}}  {real:>{wide[2]}}  {better}"
+            for name, fake, real, better in rows
+        ]
+    parts = [
+        (f"{name} ({better} is better)", f"  fakes {fake}", f"  real  {real}")
+        for name, fake, real, better in rows[1:]
+    ]
+    return [line for part in parts for line in part]
+
+
+def _course(course: History) -> list[str]:
+    """Return a line a generator, and one of real images."""
+    figures = course.cards[-1].figures
+    names = [figure.name for figure in figures]
+    values = [
+        _row([epoch, *(figure.value for figure in card.figures)], names)
+        for epoch, card in zip(course.epochs, course.cards, strict=True)
+    ]
+    real = _row(["real", *(figure.real for figure in figures)], names)
+    return [_row(["epoch", *names], names), *values, real]
 
 
 def _row(values: Sequence[float | str], names: Sequence[str]) -> str:

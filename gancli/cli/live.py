@@ -22,6 +22,7 @@ from gancli.cli.output import Output
 from gancli.jobs import Job, Listener
 from gancli.observing import Observer
 from gancli.pictures.terminal import Cell, ascii_rows, half_blocks, sparkline, terminal_tiles
+from gancli.runs import Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gancli.training.plan import Plan
 
 _LINE_SECONDS = 0.5
+_MOVE_SECONDS = 0.1  # a look at the speed goes through the last thousand steps
 _BELOW_PICTURE_ROWS = 6
 
 
@@ -48,7 +50,7 @@ class Digits:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         area = options.max_width, max(2, console.height - self.spare_rows)
-        if console.color_system is None or console.no_color:
+        if console.color_system is None or console.no_color or options.ascii_only:
             for line in ascii_rows(terminal_tiles(self.images, *area), *area):
                 yield Text(line, no_wrap=True)
             return
@@ -165,7 +167,7 @@ class LiveView(Observer):
         self.task: TaskID | None = None
         self.losses, self.record = Losses(), dict[str, Any]()
         self.digits: Digits | None = None
-        self.images_per_step = 0
+        self.images_per_step, self.moved = 0, 0.0
         self.source = self.score = self.health = ""
         self.display = Live(
             get_renderable=self._render,
@@ -193,10 +195,14 @@ class LiveView(Observer):
         )
 
     def stepped(self, step: int) -> None:
-        if self.task is not None:
+        task, now = self.task, time.monotonic()
+        if task is None:
+            return
+        if now - self.moved > _MOVE_SECONDS or step == self.progress.tasks[0].total:
+            self.moved = now
             speed = self.progress.tasks[0].speed
             shown = f"{speed * self.images_per_step:,.0f} images/s" if speed else ""
-            self.progress.update(self.task, completed=step, speed=shown)
+            self.progress.update(task, completed=step, speed=shown)
 
     def logged(self, record: dict[str, Any]) -> None:
         self.losses.add(record)
@@ -263,15 +269,31 @@ class _Board:
         self.output = output
         self.lines: dict[str, tuple[str, str]] = {job.run.name: ("waits", "") for job in planned}
         self.totals: dict[str, int] = {}
+        self.ended: dict[str, str] = {}
         self.display = Live(
             get_renderable=self._render, console=output.console, refresh_per_second=4
         )
 
     def _render(self) -> Table:
         table = Table("run", "done", "figures", box=None, expand=True)
-        for name, (done, figures) in self.lines.items():
-            table.add_row(name, done, figures)
+        shown = self._shown(max(1, self.output.console.height - 3))
+        for name in shown:
+            table.add_row(name, *self.lines[name])
+        if more := len(self.lines) - len(shown):
+            ended = sum(name in self.ended for name in self.lines if name not in shown)
+            table.add_row(f"{more} more", f"{ended} ended", "")
         return table
+
+    def _shown(self, room: int) -> list[str]:
+        """Return the runs that there is room for: those that train, that failed, and that wait."""
+
+        def rank(name: str) -> int:
+            if name in self.ended:
+                return 3 if self.ended[name] == Status.FINISHED else 1
+            return 0 if name in self.totals else 2
+
+        foremost = set(sorted(self.lines, key=rank)[:room])
+        return [name for name in self.lines if name in foremost]
 
     def listen(self, name: str, kind: str, content: Any) -> None:
         if kind == "warned":
@@ -283,4 +305,5 @@ class _Board:
             done = content["step"] / self.totals[name]
             self.lines[name] = (f"{done:.0%}", figures_line(content))
         elif kind == "ended":
+            self.ended[name] = content.status
             self.lines[name] = (content.status, content.message or self.lines[name][1])

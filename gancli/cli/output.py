@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -94,8 +95,10 @@ class Output:
 
     @property
     def width(self) -> int | None:
-        """How many columns a line on stderr may have; None where no terminal breaks it."""
-        return self.console.width if self._stderr.isatty() else None
+        """How many columns a line on stdout may have; None where no terminal breaks it."""
+        if sys.stdout is None or not sys.stdout.isatty():
+            return None
+        return shutil.get_terminal_size().columns
 
     def say(self, text: str) -> None:
         """Say something to the person."""

@@ -31,6 +31,7 @@ def recipes_command(
     output = Output(as_json, quiet)
     if name is not None:
         recipe = recipes.read(name)
+        api.describe(name)  # a file may hold what no config can
         output.say(f"{recipe.name}: {recipe.summary}")
         # By its name alone it would train whatever classes there are.
         which = ["--digit", "7"] if name == recipes.ONE_CLASS else ["--recipe", name]

@@ -24,7 +24,7 @@ from gancli.runs import runs_dir_words
 
 def sample(
     run: RunArgument = None,
-    count: Annotated[int | None, typer.Option("-n", help="How many; 64 by default.")] = None,
+    count: Annotated[int | None, typer.Option("-n", help="How many; 64, or 8 a class.")] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Which: 0,3-9. A seed always gives the same image.")
     ] = None,
@@ -103,8 +103,10 @@ def sample(
         output.say(f"wrote {made.count:,} real images that {made.run} was not trained on")
     else:
         output.say(f"drew {made.count:,} samples of {made.run} (step {made.step:,})")
-    following = "evaluate" if made.judged else "animate"
-    output.next("gancli", following, *([run] if run else []), *runs_dir_words(runs_dir))
+    following, named = "evaluate" if made.judged else "animate", [run] if run else []
+    if following == "animate" and run and run.endswith(".safetensors"):  # films are of runs
+        following, named = ("animate", [str(made.folder)]) if made.folder else ("show", [])
+    output.next("gancli", following, *named, *runs_dir_words(runs_dir))
     output.result(
         made.path,
         {"path": str(made.path), "count": made.count, "run": made.run, "step": made.step},

@@ -45,6 +45,8 @@ def _list(runs_dir: Path, output: Output) -> None:
         for row in rows:
             steps = f"{row['step']}/{row['total_steps']}"
             share = "" if row["judge_share"] is None else f"{row['judge_share']:.4f}"
+            if row["judge_share_real"] is not None:
+                share += f" (real {row['judge_share_real']:.4f})"
             output.say(
                 f"{row['run']:{wide}}  {row['status']:11}  {steps:>15}  {row['epoch']:7.4g}"
                 f"  {share}"
@@ -52,9 +54,15 @@ def _list(runs_dir: Path, output: Output) -> None:
         output.next("gancli", "show", rows[0]["run"], *runs_dir_words(runs_dir))
     if output.as_json:
         output.result(None, {"runs": rows})
-    elif output.quiet or not (sys.stdout and sys.stdout.isatty()):  # a person has just read them
+    elif output.quiet or not (sys.stdout and sys.stdout.isatty() and _is_heard()):
+        # Else a person has just read them.
         for row in rows:
             output.stdout(row["path"])
+
+
+def _is_heard() -> bool:
+    """Tell whether a person reads stderr."""
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 def _row(run: RunDirectory, output: Output) -> dict[str, Any]:
@@ -64,6 +72,7 @@ def _row(run: RunDirectory, output: Output) -> dict[str, Any]:
         status, word = run.read_status(), str(run.status())
     except (CheckpointError, StorageError) as error:
         output.warn(str(error))
+    share, real = _score(run, "judge_share")
     return {
         "run": run.name,
         "path": str(run.path),
@@ -71,20 +80,23 @@ def _row(run: RunDirectory, output: Output) -> dict[str, Any]:
         "step": status.get("step", 0),
         "total_steps": status.get("total_steps", 0),
         "epoch": status.get("epoch", 0.0),
-        "judge_share": _score(run, "judge_share"),
+        "judge_share": share,
+        "judge_share_real": real,
     }
 
 
-def _score(run: RunDirectory, name: str) -> float | None:
-    """Return a figure that ``gancli evaluate`` found, if it was asked."""
+def _score(run: RunDirectory, name: str) -> tuple[float | None, float | None]:
+    """Return a figure that ``gancli evaluate`` found, and the same of real images."""
+    nothing = None, None
     try:
         card = parse_json(run.scores_path.read_bytes())
         if card["step"] != run.read_status().get("step"):
-            return None  # the run was trained further since
-        figures = card["figures"]
-        return next((float(entry["value"]) for entry in figures if entry["name"] == name), None)
+            return nothing  # the run was trained further since
+        found = (entry for entry in card["figures"] if entry["name"] == name)
+        entry = next(found, None)
+        return nothing if entry is None else (float(entry["value"]), float(entry["real"]))
     except (OSError, *runs.DAMAGE, CheckpointError, StorageError):
-        return None
+        return nothing
 
 
 def _show_one(run: RunDirectory, output: Output) -> None:
@@ -104,7 +116,7 @@ def _show_one(run: RunDirectory, output: Output) -> None:
 
         output.say(f"epoch {log[-1]['epoch']:g}: {figures_line(log[-1])}")
     output.say(f"{run.name} is {row['status']} at step {row['step']} of {row['total_steps']}")
-    following = {"finished": ["animate"], "failed": ["doctor"]}
+    following = {"finished": ["animate"], "failed": ["doctor"], "training": ["doctor"]}
     output.next(
         "gancli",
         *following.get(row["status"], ["train", "--resume"]),

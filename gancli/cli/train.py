@@ -247,7 +247,7 @@ def _report_one(outcome: Outcome, job: Job, output: Output) -> None:
     )
     if outcome.status is runs.Status.FINISHED and outcome.step < outcome.total_steps:
         output.say("ended early: the scores found nothing better any more (--patience)")
-    output.say(f"doctor: {doctor.examine(job.run).line()}")
+    output.say(f"doctor: {doctor.examine(job.run).line(job.run.command('doctor', job.run.name))}")
     _finish_one(summary, job, output)
 
 
@@ -304,7 +304,7 @@ def _known_result(job: Job) -> Result | None:
 def _health_of(job: Job) -> str:
     """Return the doctor's line; a run that cannot be read is no reason to be silent of others."""
     try:
-        return doctor.examine(job.run).line()
+        return doctor.examine(job.run).line(job.run.command("doctor", job.run.name))
     except GancliError as error:
         return str(error)
 

@@ -201,8 +201,12 @@ def _seeds(trained: Trained, shows: Shows, *, by_class: bool = True) -> tuple[Se
         return range(rows * columns), columns
     if len(shows.seeds) > _MOST_TILES:
         raise ConfigError(f"--seeds: a film shows up to {_MOST_TILES:,} images")
-    columns = shows.grid[1] if shows.grid else math.ceil(math.sqrt(len(shows.seeds)))
-    return shows.seeds, columns
+    if shows.grid is None:
+        return shows.seeds, math.ceil(math.sqrt(len(shows.seeds)))
+    rows, columns = _grid(trained, shows, by_class=by_class)
+    if rows * columns < len(shows.seeds):
+        raise ConfigError(f"--grid {rows}x{columns} has no room for {len(shows.seeds)} --seeds")
+    return shows.seeds, min(columns, len(shows.seeds))
 
 
 def _eased(share: float) -> float:

@@ -150,8 +150,10 @@ def _captions(
     log, scores = run.read_log(), run.read_quality()
     log_epochs = [record["epoch"] for record in log]
     score_epochs = [record["epoch"] for record in scores]
-    captions, before = [], -1.0
+    captions, before, last = [], -1.0, -1.0
     for frame in frames:
+        if frame.epoch != last:  # a frame may be shown again, beside a longer film
+            before, last = last, frame.epoch
         words = [run.name] if alone else []
         words.append(f"epoch {spell_epoch(frame.epoch)}")
         logged = bisect.bisect_right(log_epochs, frame.epoch + _ROUNDING)
@@ -162,7 +164,6 @@ def _captions(
         scored = bisect.bisect_right(score_epochs, frame.epoch + _ROUNDING)
         if scored:
             words.append(_score_words(scores[scored - 1], before, frame.epoch))
-        before = frame.epoch
         captions.append(words)
     return captions
 

@@ -184,7 +184,7 @@ def write_mp4(
         # more frames between two others, the film is both smaller and sharper.
         *("-c:v", "libx264", "-preset", "medium", "-crf", "30"),
         *("-x264-params", "aq-mode=0:psy=0:no-deblock=1:bframes=8:b-adapt=2"),
-        *("-movflags", "+faststart", str(path)),
+        *("-movflags", "+faststart", str(path.absolute())),  # 2024-05-01T10:30/ is no protocol
     ]
     with tempfile.TemporaryFile() as complaints:
         # A session of its own, so that Ctrl-C reaches gancli alone, which then ends it.

@@ -26,6 +26,11 @@ class Curve:
     values: Sequence[float]
 
 
+def _longest(values: Sequence[float]) -> str:
+    """Return the longest word that a value takes, so that the strip is as wide in every picture."""
+    return max(("00.00", *(f"{value:.2f}" for value in values if math.isfinite(value))), key=len)
+
+
 @dataclasses.dataclass(frozen=True)
 class Strip:
     """Curves on one axis from 0 to 1.
@@ -57,9 +62,11 @@ class Strip:
         face = font(max(SMALLEST * _FINER, min(height * 3 // 10, _LARGEST_LABEL * _FINER)))
         thick = max(_FINER, height // 24)
         low, high = self.span()
-        labels = max(pen.textlength(f"{curve.name} 00.00", face) for curve in self.curves)
+        labels = max(
+            pen.textlength(f"{curve.name} {_longest(curve.values)}", face) for curve in self.curves
+        )
         margin = 2 * thick
-        right = width - margin - (labels + margin if labels < width / 3 else 0)
+        right = width - margin - (labels + 2 * margin if labels < width / 3 else 0)
 
         def place(share: float, value: float) -> tuple[float, float]:
             level = min(max((value - low) / (high - low), 0.0), 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from gancli import palette
+from gancli import doctor, palette
 from gancli.plots import style
 from gancli.runs import RunDirectory
 
@@ -45,6 +45,15 @@ def draw(run: RunDirectory, target: Path) -> None:
         (losses, accuracies), (outputs, norms) = figure.subplots(2, 2, sharex=True)
         losses.set_title("Loss")
         draw_lines(losses, log, LOSSES, x)
+        blind = doctor.equilibrium(run.read_config())
+        if blind is not None:
+            losses.axhline(
+                blind,
+                color=palette.MUTED,
+                linewidth=1,
+                linestyle=(0, (4, 4)),
+                label="D that cannot tell",
+            )
         accuracies.set_title("Accuracy of D")
         draw_shares(accuracies, log, ACCURACIES, x)
         if _has(log, _OUTPUTS):
@@ -110,7 +119,7 @@ def _note(axes: Axes, words: str) -> None:
 def _add_legend(axes: Axes) -> None:
     """Put the legend beside the title, where it hides no curve."""
     if axes.get_legend_handles_labels()[1]:
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.3)
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, borderaxespad=0.3)
 
 
 def x_of(logs: Sequence[Log]) -> str:

@@ -260,12 +260,18 @@ def _curves(run: RunDirectory, log: Sequence[Record]) -> tuple[Chart, ...] | Mis
         Curve("D", "discriminator", course("d_loss")),
         Curve("G", "generator", course("g_loss")),
     ]
+    level, note = doctor.equilibrium(run.read_config()), ""
+    values = [value for curve in losses for value in curve.values]
+    if level is not None and not min(values) <= level <= max(values):
+        level = None
+    if level is not None:
+        note = "Dashed across: the loss of a D that cannot tell."
     accuracies = [
         Curve("on real", "real", course("d_accuracy_real")),
         Curve("on fakes", "fake", course("d_accuracy_fake"), dashed=True),
     ]
     return (
-        charts.draw("Loss", epochs, losses),
+        charts.draw("Loss", epochs, losses, level=level, note=note),
         charts.draw(
             "Accuracy of D",
             epochs,
@@ -450,8 +456,10 @@ def _closest(run: RunDirectory, trained: Trained) -> Picture | None:
 
 
 def _further(run: RunDirectory) -> str:
-    """Return the command that trains a run on, or anew at its end, or says why it failed."""
+    """Return the command that trains a run on, or anew at its end, or says how it is doing."""
     status = run.status()
+    if status is Status.TRAINING:
+        return run.command("show", run.name)
     if status is Status.FINISHED:
         return run.command("train", "--recipe", CONFIG, "--name", f"{run.name}-again")
     if status is Status.FAILED:

@@ -632,7 +632,8 @@ class TestEvaluate:
         run = lab.copy(lab.digit, Path("checkpoints"))
         done = made("evaluate", "-n", 1100, "--json")
         found = done.json
-        assert found == json.loads((run / "scores.json").read_text())
+        path = run / "scores.json"
+        assert found == {**json.loads(path.read_text()), "path": str(path)}
         assert found["step"] == 30
         assert len(found["judge_sha256"]) == 64
         for figure in found["figures"]:
@@ -643,6 +644,7 @@ class TestEvaluate:
         assert figures["judge_share"]["value"] <= 1
         (listed,) = made("show", "--json").json["runs"]
         assert listed["judge_share"] == figures["judge_share"]["value"]
+        assert listed["judge_share_real"] == figures["judge_share"]["real"]
 
         before = files_below(run)
         for words, fix in [("-n 5", "too few"), ("-n 0", "-n 0"), ("--seed -1", "--seed")]:

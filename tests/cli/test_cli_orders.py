@@ -245,6 +245,28 @@ def test_runs_lie_in_a_folder() -> None:
 def test_the_ten_digits_lie_where_the_one_named_does(lab: Lab) -> None:
     for digit in range(10):
         lab.copy(lab.finished, Path("ten")).rename(f"ten/digit-{digit}")
-    film = made("animate", Path("ten/digit-3"), "--digits", "--out", "ten.gif").made
-    assert film.stat().st_size > 0
-    assert "has no digit-0 and 9 more" in refused(4, "animate", "other/digit-3", "--digits")
+    done = made("animate", Path("ten/digit-3"), "--digits", "--out", "ten.gif")
+    assert done.made.stat().st_size > 0
+    assert done.next == ["gancli", "sample", "digit-0", "--runs-dir", "ten"]
+    sentence = refused(4, "animate", "other/digit-3", "--digits")
+    assert "has no digit-0 and 9 more" in sentence
+    assert "gancli train --digit 0-9 --runs-dir other, with the same" in sentence
+
+
+def test_a_run_that_is_not_there_is_looked_for_where_it_was_asked(lab: Lab) -> None:
+    sentence = refused(4, "sample", "x", "--runs-dir", lab.finished.parent)
+    assert f"(`gancli show --runs-dir {lab.finished.parent}` lists the runs)" in sentence
+
+
+def test_a_recipe_of_ones_own_is_shown_once_it_is_one() -> None:
+    Path("r.toml").write_text("made = 2024-05-01\n")
+    assert "made" in refused(2, "recipes", "./r.toml")
+    assert call("recipes", "./r.toml", "--json").json["error"]["exit_code"] == 2
+    Path("r.toml").write_text('extends = "digit"\n[latent]\nsize = 8\n')
+    assert made("recipes", "./r.toml", "--json").json["latent"] == {"size": 8}
+
+
+def test_weights_alone_lead_to_the_film_of_their_run(lab: Lab) -> None:
+    run = lab.copy(lab.finished, Path("checkpoints"))
+    first = min((run / "snapshots").glob("*.safetensors"))
+    assert made("sample", first, "--out", "s.png").next == ["gancli", "animate", str(run)]

@@ -138,7 +138,7 @@ def test_runs_are_compared_in_a_picture_and_a_table(lab: Lab, run: Path) -> None
     (run / "scores.json").write_text(json.dumps(scores))
     done = made("compare", "a", "elsewhere/a")
     assert done.made == Path("compare.png")
-    head, first, second, following = done.stderr.splitlines()
+    head, first, second, _ = done.stdout.splitlines()
     assert head.split("  ")[0] == "run"
     assert head.rstrip().endswith("judge_share")
     assert first.endswith("0.5 (real 0.9951)")
@@ -146,7 +146,7 @@ def test_runs_are_compared_in_a_picture_and_a_table(lab: Lab, run: Path) -> None
     assert "noise" in first
     assert "three" in second
     assert len(head) == len(first) == len(second)
-    assert following == "next: gancli plot a"
+    assert done.next == ["gancli", "plot", "a"]
     found = made("compare", "a", "elsewhere/a", "--out", "b.svg", "--json").json
     assert found["path"] == "b.svg"
     assert [row["run"] for row in found["runs"]] == ["a", "a"]
@@ -174,7 +174,7 @@ def test_seeds_get_two_rows_more(lab: Lab, run: Path) -> None:
         scores = {"step": 60, "figures": [{"name": "judge_share", "value": value, "real": 0.99}]}
         (path / "scores.json").write_text(json.dumps(scores))
     done = made("compare", "a", "a-seed-1")
-    mean, deviation = done.stderr.splitlines()[3:5]
+    mean, deviation = done.stdout.splitlines()[3:5]
     assert (mean.split()[-1], deviation.split()[-1]) == ("0.6", "0.1414")
     assert mean.startswith("a: mean")
     assert deviation.startswith("a: deviation")

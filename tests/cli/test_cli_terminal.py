@@ -204,3 +204,8 @@ def test_the_board_says_how_each_run_ended(tmp_path: Path) -> None:
     assert told["run-1"] == "failed the disk is full"
     assert told["run-2"].startswith("finished loss D 1.000")
     assert told["run-3"] == "finished"
+    output._console = Console(file=io.StringIO(), force_terminal=True, width=80, height=5)
+    output.console.print(board._render())
+    lines = ESCAPE.sub("", output.console.file.getvalue()).splitlines()
+    assert [line.split()[0] for line in lines] == ["run", "run-0", "run-1", "2"]
+    assert lines[-1].split()[:4] == ["2", "more", "2", "ended"]

@@ -460,7 +460,7 @@ def test_ctrl_c_leaves_no_half_file(
     with pytest.raises(KeyboardInterrupt):
         folder_of("kmnist", interrupt)
     assert lying(cache / "kmnist") == set()
-    (cache / "kmnist" / ".gancli-killed.gz").write_bytes(b"half")  # as SIGKILL leaves it
+    (cache / "kmnist" / ".gancli-0123456789ab.gz").write_bytes(b"half")  # as SIGKILL leaves it
     folder_of("kmnist")
     assert lying(cache / "kmnist") == {*IDX_NAMES, "verified.json"}
 

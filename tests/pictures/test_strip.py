@@ -59,6 +59,14 @@ def test_the_label_of_the_higher_curve_stands_higher(rises: str) -> None:
     assert high.max() < 40 < low.min()
 
 
+@pytest.mark.parametrize("end", [12.34, -123.45, 1234.5])
+def test_long_numbers_are_not_cut_off(end: float) -> None:
+    pixels = np.asarray(strip([*RISING[:-1], end]).draw(1.0, (600, 80))).astype(int)
+    ink = np.abs(pixels - ImageColor.getrgb(GENERATOR)).sum(2) < 60
+    assert ink[:, -80:-4].any()  # the word is there,
+    assert not ink[:, -2:].any()  # and ends before the picture does
+
+
 def test_the_scale_stays_while_the_marker_moves() -> None:
     shown = strip()
     early, late = (places_of(GENERATOR, shown, now) for now in (0.5, 0.9))

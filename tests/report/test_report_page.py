@@ -478,6 +478,17 @@ def test_several_runs_are_compared(
     assert page.source.count(frames[-1]) == 3
 
 
+def test_scores_of_other_images_have_no_best(
+    tiny_config: TinyConfig, train_run: TrainRun, tiny_run: RunDirectory
+) -> None:
+    one, other = seeds_of(tiny_config, train_run)[0], copied(tiny_run)
+    scored(one, figure(value=0.5))
+    scored(other, figure(value=0.8))
+    page = written(one, other)
+    assert "<b>" not in page.source.partition("<article")[0]
+    assert "Scores of different images do not compare" in page.text
+
+
 def test_requests_that_make_no_page_are_refused(tiny_run: RunDirectory) -> None:
     with pytest.raises(ConfigError, match="give 1 to 12 runs to report on, not 0"):
         report.write([])
