@@ -386,7 +386,7 @@ def _biased(images: Tensor, bias: Tensor | None) -> Tensor:
 
 
 class ConvToOne(nn.Conv2d):
-    """A convolution to one channel by a large kernel, as the end of a generator.
+    """A convolution of many channels to one, as the end of a generator.
 
     A CPU computes few channels badly. In place of a convolution, one product of matrices gives the
     k x k shares that a pixel has in those around it, which are shifted and added up.
@@ -396,7 +396,7 @@ class ConvToOne(nn.Conv2d):
     def pays(channels: int, filters: int, kernel: int, stride: int, padding: int) -> bool:
         """Tell whether a convolution is of that kind, and so large that it is quicker so."""
         keeps_size = stride == 1 and 2 * padding + 1 == kernel
-        return keeps_size and filters == 1 and kernel >= 5 and channels >= 32
+        return keeps_size and filters == 1 and kernel >= 3 and channels >= 16
 
     def forward(self, images: Tensor) -> Tensor:
         """Return images [n, 1, height, width]."""

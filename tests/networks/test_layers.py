@@ -317,6 +317,7 @@ def test_a_transposed_convolution_is_a_convolution_of_a_dilated_padded_image(
         ("conv_transpose 3 4 stride=2", TransposedConv2d, (5, 7, 7)),
         ("conv 1 7", ConvToOne, (32, 9, 8)),
         ("conv 1 5", ConvToOne, (40, 6, 6)),
+        ("conv 1 3", ConvToOne, (16, 5, 7)),
     ],
 )
 def test_what_is_quicker_otherwise_does_the_same(
@@ -352,11 +353,13 @@ def test_a_convolution_to_one_channel_can_be_differentiated_twice() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["conv 1 3", "conv 2 7", "conv 1 7 stride=2", "conv 1 5 pad=valid"]
+    "line", ["conv 1 1", "conv 2 7", "conv 1 7 stride=2", "conv 1 5 pad=valid"]
 )
 def test_other_convolutions_are_plain(line: str) -> None:
     body, _ = build(line, shape=(32, 9, 9))
     assert type(body[0]) is nn.Conv2d
+    few, _ = build("conv 1 3", shape=(15, 9, 9))
+    assert type(few[0]) is nn.Conv2d
 
 
 @pytest.mark.parametrize("lines", [["dense 4 6 6"], ["dense 144", "reshape 4 6 6"]])
