@@ -48,6 +48,7 @@ in 32 bits, and evaluates it. Figures are means over the seeds ± their standard
 of D are from the last tenth of the log; seconds are those of this length on two threads, by what
 `--write-minutes` timed. The last row of a table has the same figures for real images. The judge
 is a small classifier that ships with gancli, and a Frechet distance in its features is no FID.
+Reports may be measured on different days; each ends with its machine.
 
 Verdicts are functions of the figures (`bench/report_claims.py`): a claim held if it did in every
 seed. It was not reached where a preview has not learned enough to judge by, or where the report
@@ -56,45 +57,65 @@ recognisable digits where its coverage is 0.05: a twentieth of the real images h
 than their fifth neighbour. (Precision would not tell: it is 1 for a speck, drawn over and over,
 that lies near one odd real image.) *Wish* and *question* mark what an author wanted to know and
 did not claim.
-
-Machine: {machine}.
 """
+# Of a line that ends a section: what the report says, what became of it, and how.
+_VERDICT = re.compile(r"(?m)^\| ([^|]+) \| [^|]+ \| \*\*([^*]+)\*\*, ([^|]+) \|")
 
 
 def write(results: Results, full: bool) -> None:
-    """Write the page and its pictures, of the recipes that were measured."""
-    reports = [report for report in TITLES if any(_report(name) == report for name in results)]
-    verdicts = [(claim, *_verdict(claim, results)) for claim in CLAIMS if claim.report in reports]
+    """Write the page and its pictures; a report that nothing was measured of stays as it stands."""
+    before = _sections()
+    sections = {}
+    for report, (title, _) in TITLES.items():
+        names = [name for name in results if _report(name) == report]
+        if names:
+            sections[report] = _section(report, names, results)
+        elif title in before:
+            sections[report] = before[title]
+    verdicts = [
+        (report, *row) for report, text in sections.items() for row in _VERDICT.findall(text)
+    ]
     lines = [
         INTRODUCTION.format(
             full=" --full" if full else "",
             mode="--device auto" if full else "--preview --threads 1",
             length="one beside another" if full else "two at a time on two cores",
-            machine=machine(),
         ),
         "| verdict | claims |",
         "|---|---:|",
-        *(f"| {word} | {sum(found is word for _, found, _ in verdicts)} |" for word in Verdict),
+        *(f"| {word} | {sum(found == word for _, _, found, _ in verdicts)} |" for word in Verdict),
         "",
         *(
-            f"- Did **not hold**: {claim.report}, {claim.words} ({said})."
-            for claim, found, said in verdicts
-            if found is Verdict.FAILED
+            f"- Did **not hold**: {report}, {words} ({said})."
+            for report, words, found, said in verdicts
+            if found == Verdict.FAILED
         ),
     ]
-    for report in reports:
-        names = [name for name in results if _report(name) == report]
-        title, says = TITLES[report]
-        lines += ["", f"## {report}. {title}", "", says, ""]
-        for group in _groups(names, results):
-            lines += [*_table(group, results), "", *_thumbnails(group, results), ""]
-        lines += _curve_table(names, results)
-        lines += ["| the report says | measured by | verdict | figures |", "|---|---|---|---|"]
-        for claim, found, said in verdicts:
-            if claim.report == report:
-                cells = claim.words, claim.test, f"**{found}**, {said}", _evidence(claim, results)
-                lines.append(f"| {' | '.join(cells)} |")
+    for report, text in sections.items():
+        lines += ["", f"## {report}. {TITLES[report][0]}", "", text]
     PAGE.write_text("\n".join(lines) + "\n")
+
+
+def _sections() -> dict[str, str]:
+    """Return what the page tells under the title of each report; nothing if there is no page."""
+    text = PAGE.read_text() if PAGE.exists() else ""
+    _, *sections = re.split(r"(?m)^## R\d\. ", text)
+    return {title: told.strip("\n") for title, told in (each.split("\n", 1) for each in sections)}
+
+
+def _section(report: str, names: list[str], results: Results) -> str:
+    """Return what is told of a report."""
+    lines = [TITLES[report][1], ""]
+    for group in _groups(names, results):
+        lines += [*_table(group, results), "", *_thumbnails(group, results), ""]
+    lines += _curve_table(names, results)
+    lines += ["| the report says | measured by | verdict | figures |", "|---|---|---|---|"]
+    for claim in CLAIMS:
+        if claim.report == report:
+            found, said = _verdict(claim, results)
+            cells = claim.words, claim.test, f"**{found}**, {said}", _evidence(claim, results)
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", f"{machine()}."])
 
 
 def _report(recipe: str) -> str:

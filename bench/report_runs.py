@@ -30,7 +30,7 @@ class Job:
 
     Attributes:
         recipe: its name.
-        seed: the seed.
+        seed: one of those asked for; the run's own follows from it.
         full: whether it is trained at its own length, not at its preview.
         config: what the command amounts to.
         run: where it is trained.
@@ -46,7 +46,9 @@ class Job:
     def of(cls, recipe: str, seed: int, full: bool, work: Path) -> Job:
         """Name the run as `gancli train` does."""
         digit = R1_DIGIT if recipe.startswith("r1") else None
-        config = api.describe(recipe, digit=digit, seed=seed, preview=not full)
+        # A recipe that is another but for its seed shares no run with it.
+        own = seed + 10 * api.describe(recipe, digit=digit).training.seed
+        config = api.describe(recipe, digit=digit, seed=own, preview=not full)
         name = runs.default_name(config, preview=not full)
         return cls(recipe, seed, full, config, runs.new_run(work, name))
 
@@ -155,4 +157,5 @@ def _curve_numbers(curve: Sequence[Point]) -> dict[str, float]:
         )
         best = max(value for epoch, value in smooth if epoch <= 1300)
         numbers[f"{name}_fall"] = best - smooth[-1][1]
+        numbers[f"{name}_last"] = smooth[-1][1]
     return numbers

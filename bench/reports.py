@@ -1,7 +1,7 @@
 """Run the recipes of the five reports, measure them, and write docs/reports.md.
 
     python bench/reports.py                  # previews, three seeds: hours on two cores
-    python bench/reports.py --only r2        # the recipes whose names begin so, on the page alone
+    python bench/reports.py --only r2        # the recipes whose names begin so; others stay as told
     python bench/reports.py --full           # their own lengths; on a GPU where there is one
     python bench/reports.py --no-training    # the page, of the runs that are there
     python bench/reports.py --write-minutes  # time each recipe instead, rewrite its `minutes`
@@ -69,7 +69,15 @@ def main() -> None:
 def train_and_evaluate(job: Job) -> None:
     """Do what is not done yet; a failure is told, and the run is then left out of the page."""
     where = ["--runs-dir", str(job.run.path.parent), "--quiet"]
-    words = ["train", "--recipe", job.recipe, "--seed", str(job.seed), *IN_32_BITS, *where]
+    words = [
+        "train",
+        "--recipe",
+        job.recipe,
+        "--seed",
+        str(job.config.training.seed),
+        *IN_32_BITS,
+        *where,
+    ]
     if job.config.data.digit is not None:
         words += ["--digit", str(job.config.data.digit)]
     words += ["--device", "auto"] if job.full else PREVIEW

@@ -63,6 +63,7 @@ def test_a_verdict_needs_three_seeds_and_all_of_them(claims: ModuleType) -> None
     assert verdict([good, good, bad]) == "did not hold"
     assert verdict([bad] * 3) == "did not hold"
     assert verdict([bad] * 3, epochs=10, shortened=True) == "not reached in the preview"
+    assert verdict([good] * 3, epochs=10, shortened=True) == "not reached in the preview"
     assert verdict([blind] * 3, shortened=True) == "not reached in the preview"
     assert verdict([blind] * 3) == "undecided"
 
@@ -82,3 +83,29 @@ def test_the_built_in_files_keep_minutes_of_their_own() -> None:
         assert recipes.read(name).table["minutes"] > 0
     Path("mine.toml").write_text('extends = "digit"\n')
     assert "minutes" not in recipes.read("./mine.toml").table
+
+
+def test_a_report_that_was_not_measured_stays_as_it_is_told(
+    of_bench: OfBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    page = of_bench("report_page")
+    monkeypatch.setattr(page, "PAGE", tmp_path / "reports.md")
+    title = page.TITLES["R2"][0]
+    rows = [
+        "| it works | figure above 1 | **held**, in 3 of 3 seeds | 2 |",
+        "| it flies | figure above 3 | **did not hold**, held in 1 of 3 seeds | 2 |",
+    ]
+    told = ["Of old.", "", "| the report says | measured by | verdict | figures |", *rows]
+    section = "\n".join([f"## R2. {title}", "", *told, "", "A machine; torch 2."])
+    page.PAGE.write_text(f"# Before\n\n| held | 7 |\n\n{section}\n")
+    page.write({}, False)
+    once = page.PAGE.read_text()
+    assert section in once
+    assert "# Before" not in once
+    assert "| held | 1 |\n| did not hold | 1 |\n| not reached in the preview | 0 |" in once
+    assert "- Did **not hold**: R2, it flies (held in 1 of 3 seeds)." in once
+    page.write({}, False)
+    assert page.PAGE.read_text() == once
+    page.PAGE.unlink()
+    page.write({}, False)
+    assert "## R" not in page.PAGE.read_text()
