@@ -247,8 +247,9 @@ def _report_one(outcome: Outcome, job: Job, output: Output) -> None:
     )
     if outcome.status is runs.Status.FINISHED and outcome.step < outcome.total_steps:
         output.say("ended early: the scores found nothing better any more (--patience)")
-    output.say(f"doctor: {doctor.examine(job.run).line(job.run.command('doctor', job.run.name))}")
-    _finish_one(summary, job, output)
+    words, diagnosis = _health_of(job)
+    output.say(f"doctor: {words}")
+    _finish_one({**summary, "doctor": diagnosis}, job, output)
 
 
 def _kept(job: Job) -> dict[str, Any]:
@@ -301,12 +302,13 @@ def _known_result(job: Job) -> Result | None:
     return None
 
 
-def _health_of(job: Job) -> str:
-    """Return the doctor's line; a run that cannot be read is no reason to be silent of others."""
+def _health_of(job: Job) -> tuple[str, dict[str, Any] | None]:
+    """Return the doctor's line, and all it says; an unreadable run is no reason to be silent."""
     try:
-        return doctor.examine(job.run).line(job.run.command("doctor", job.run.name))
+        diagnosis = doctor.examine(job.run)
     except GancliError as error:
-        return str(error)
+        return str(error), None
+    return diagnosis.line(job.run.command("doctor", job.run.name)), diagnosis.as_dict()
 
 
 def _report_many(planned: list[Job], results: dict[str, Result], output: Output) -> None:
@@ -317,9 +319,11 @@ def _report_many(planned: list[Job], results: dict[str, Result], output: Output)
         if result is None:
             code = max(known.exit_code for known in results.values())
             result = Result(job.run, code, "not begun")
+        diagnosis = None
         if result.outcome is not None:
+            words, diagnosis = _health_of(job)
             output.say(f"{name}: {result.status} at step {result.outcome['step']}")
-            output.say(f"{name}: doctor: {_health_of(job)}")
+            output.say(f"{name}: doctor: {words}")
         elif result.exit_code > 128:
             output.say(f"{name}: {result.status}")
         else:
@@ -332,6 +336,7 @@ def _report_many(planned: list[Job], results: dict[str, Result], output: Output)
                 **(result.outcome or {}),
                 "exit_code": result.exit_code,
                 "message": result.message,
+                "doctor": diagnosis,
             }
         )
         if not result.exit_code and not output.as_json:

@@ -68,6 +68,12 @@ def test_every_training_ends_in_a_line_of_the_doctor(lab: Lab) -> None:
     del words[words.index("--name") : words.index("--name") + 2]
     many = made(*words).stderr.splitlines()
     assert sum(": doctor: " in line for line in many) == 2
+    expected = examine(RunDirectory(RUN)).as_dict()
+    assert made(*lab.tiny, "--force", "--json").json["doctor"] == expected
+    said = made(*words, "--force", "--json").json["runs"]
+    assert [each["doctor"]["findings"][0]["name"] for each in said] == 2 * [
+        "not trained long enough"
+    ]
 
 
 def test_a_run_that_broke_off_is_told_so(lab: Lab) -> None:
