@@ -247,7 +247,8 @@ def _written(
     if out is None:
         run = wanted.trained.run
         folder = run.samples if run is not None else Path("samples")
-        out = files.make_folder(folder) / (wanted.name if separate else f"{wanted.name}.png")
+        shape = f"-{grid[0]}x{grid[1]}" if grid and grid[1] != _columns(wanted) else ""
+        out = files.make_folder(folder) / (wanted.name if separate else f"{wanted.name}{shape}.png")
     if separate and wanted.look.asked:
         raise ConfigError(f"{wanted.look.asked} is for one picture; leave it or --separate out")
     if separate:
@@ -280,7 +281,7 @@ def _write_grid(wanted: Wanted, out: Path, grid: tuple[int, int] | None) -> None
             "give --separate, or --out samples.npz or samples.idx"
         )
     samples = torch.cat([samples for _, samples in wanted.portions()])
-    columns = grid[1] if grid else wanted.each if wanted.interpolate else _columns(wanted)
+    columns = grid[1] if grid else _columns(wanted)
     look, about, svg = (
         wanted.look,
         wanted.metadata(_spelled(wanted.seeds)),
@@ -396,7 +397,9 @@ def _real_beside(wanted: Wanted, count: int) -> Images:
 
 
 def _columns(wanted: Wanted) -> int:
-    """Give every class its column where seeds go through the classes in turn."""
+    """Give every class its column where seeds go through the classes in turn, and ways a row."""
+    if wanted.interpolate:
+        return wanted.each
     classes = wanted.trained.generator.classes if wanted.real is None else 0
     if classes and wanted.digit is None and wanted.count >= classes:
         return min(classes, 16)

@@ -66,7 +66,7 @@ def test_a_grid_is_the_images_of_its_seeds(run: RunDirectory) -> None:
         ({"n": 5}, (2, 3), "seeds-0-4.png"),
         ({"n": 10, "digit": 1}, (3, 4), "digit-1-seeds-0-9.png"),
         ({"digit": 2}, (8, 8), "digit-2-seeds-0-63.png"),
-        ({"grid": (2, 5)}, (2, 5), "seeds-0-9.png"),
+        ({"grid": (2, 5)}, (2, 5), "seeds-0-9-2x5.png"),
         ({"interpolate": (3, 4)}, (1, 10), "from-3-to-4-in-10.png"),
         ({"n": 4, "truncation": 0.5}, (2, 3), "seeds-0-3-truncation-0.5.png"),
     ],
