@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import search
 import torch
-from report_page import machine
+from report_page import machine, sections_of, under
 
 import gancli
 from gancli import api, files, palette, sampling
@@ -108,7 +108,7 @@ def write(measured: Iterable[tuple[Job, Found | None]], folder: Path) -> None:
         parts.setdefault(job.part, []).extend(done)
     _draw_poster([folder / job.name for job, _ in parts["digit"] if job.seed == 0])
     target = DOCS / "default-recipe.md"
-    before = _sections_of(target)
+    before = sections_of(target)
     unknown = before.keys() - {LEVERS, *(title for title, _ in SECTIONS.values())}
     if unknown:
         raise ValueError(f"{target}: what is told under {sorted(unknown)} would be lost")
@@ -119,17 +119,6 @@ def write(measured: Iterable[tuple[Job, Found | None]], folder: Path) -> None:
     ]
     sections.append(f"## {LEVERS}\n\n{_levers(folder / 'search', before.get(LEVERS, ''), where)}")
     files.write_text(target, INTRODUCTION + "\n".join(sections))
-
-
-def _sections_of(page: Path) -> dict[str, str]:
-    """Return what stands under each title of a page; nothing if there is no page yet."""
-    return _under(page.read_text(), "##") if page.exists() else {}
-
-
-def _under(text: str, heading: str) -> dict[str, str]:
-    """Return what stands under each title of a text."""
-    _, *sections = text.split(f"\n{heading} ")
-    return dict(section.split("\n", 1) for section in sections)
 
 
 def _kept(before: dict[str, str], title: str) -> str:
@@ -424,7 +413,7 @@ def _levers(folder: Path, before: str, where: str) -> str:
     )
     for name in search.SEARCHES:
         done = search.finished(search.jobs(folder, name, search.DIGITS, search.SEEDS))
-        told = _kept(_under(before, "###"), f"`{name}`")
+        told = _kept(under(before, "###"), f"`{name}`")
         if done:
             told = search.told(name, done) + where
         text += f"\n### `{name}`\n\n{told}"

@@ -64,14 +64,14 @@ _VERDICT = re.compile(r"(?m)^\| ([^|]+) \| [^|]+ \| \*\*([^*]+)\*\*, ([^|]+) \|"
 
 def write(results: Results, full: bool) -> None:
     """Write the page and its pictures; a report that nothing was measured of stays as it stands."""
-    before = _sections()
+    before = sections_of(PAGE)
     sections = {}
     for report, (title, _) in TITLES.items():
         names = [name for name in results if _report(name) == report]
         if names:
             sections[report] = _section(report, names, results)
-        elif title in before:
-            sections[report] = before[title]
+        elif (heading := f"{report}. {title}") in before:
+            sections[report] = before[heading].strip("\n")
     verdicts = [
         (report, *row) for report, text in sections.items() for row in _VERDICT.findall(text)
     ]
@@ -96,11 +96,15 @@ def write(results: Results, full: bool) -> None:
     PAGE.write_text("\n".join(lines) + "\n")
 
 
-def _sections() -> dict[str, str]:
-    """Return what the page tells under the title of each report; nothing if there is no page."""
-    text = PAGE.read_text() if PAGE.exists() else ""
-    _, *sections = re.split(r"(?m)^## R\d\. ", text)
-    return {title: told.strip("\n") for title, told in (each.split("\n", 1) for each in sections)}
+def sections_of(page: Path) -> dict[str, str]:
+    """Return what stands under each title of a page; nothing if there is no page yet."""
+    return under(page.read_text(), "##") if page.exists() else {}
+
+
+def under(text: str, heading: str) -> dict[str, str]:
+    """Return what stands under each title of a text."""
+    _, *sections = text.split(f"\n{heading} ")
+    return dict(section.split("\n", 1) for section in sections)
 
 
 def _section(report: str, names: list[str], results: Results) -> str:

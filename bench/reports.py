@@ -69,15 +69,8 @@ def main() -> None:
 def train_and_evaluate(job: Job) -> None:
     """Do what is not done yet; a failure is told, and the run is then left out of the page."""
     where = ["--runs-dir", str(job.run.path.parent), "--quiet"]
-    words = [
-        "train",
-        "--recipe",
-        job.recipe,
-        "--seed",
-        str(job.config.training.seed),
-        *IN_32_BITS,
-        *where,
-    ]
+    words = ["train", "--recipe", job.recipe, *IN_32_BITS, *where]
+    words += ["--seed", str(job.config.training.seed)]
     if job.config.data.digit is not None:
         words += ["--digit", str(job.config.data.digit)]
     words += ["--device", "auto"] if job.full else PREVIEW

@@ -171,6 +171,11 @@ class LossConfig:
         0.0, "weight of (|grad D| - 1)^2 between real and fake", low=0
     )
 
+    @property
+    def smoothed(self) -> bool:
+        """Whether labels are drawn that are not simply 1 and 0."""
+        return self.real_labels != (1.0, 1.0) or self.fake_labels != (0.0, 0.0)
+
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:

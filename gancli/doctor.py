@@ -36,8 +36,7 @@ EQUILIBRIA = {
 
 def equilibrium(config: RunConfig) -> float | None:
     """Return what D loses when it cannot tell real from fake; None where that is no one number."""
-    plain = config.loss.real_labels == (1.0, 1.0) and config.loss.fake_labels == (0.0, 0.0)
-    return EQUILIBRIA.get(config.loss.name) if plain else None
+    return None if config.loss.smoothed else EQUILIBRIA.get(config.loss.name)
 
 
 # What a generator that ends in this layer can draw.
@@ -314,6 +313,11 @@ def _before(values: Sequence[float]) -> float:
     return _median(values[-2 * count : -count] or values[:1])
 
 
+def _smoothed(values: Sequence[float]) -> list[float]:
+    """Return the median of each value and its neighbours."""
+    return [_median(values[max(0, index - 1) : index + 2]) for index in range(len(values))]
+
+
 def _median(values: Sequence[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return statistics.median(known) if known else math.nan
@@ -486,10 +490,9 @@ def _d_overpowers(case: _Case) -> Finding | None:
     limits, loss = case.limits, case.config.loss
     if loss.name == "wasserstein":  # a critic that knows every fake is what it takes
         return None
-    plain = loss.real_labels == (1.0, 1.0) and loss.fake_labels == (0.0, 0.0)
     real, fake = case.course("d_accuracy_real"), case.course("d_accuracy_fake")
     right = [min(pair) for pair in zip(real, fake, strict=True)]
-    if plain:
+    if not loss.smoothed:
         won = [share < limits.d_loss_won for share in case.d_share]
         is_won = _late(case.d_share) < limits.d_loss_won
     else:  # the loss on labels that are drawn has a floor of its own
@@ -567,7 +570,7 @@ def _deteriorated(case: _Case) -> Finding | None:
     scores = [float(record["score"]) for record in case.scores]
     if len(scores) >= case.limits.least_lines:
         # A single score is good by chance, and one of many is.
-        smooth = [_median(scores[max(0, index - 1) : index + 2]) for index in range(len(scores))]
+        smooth = _smoothed(scores)
         best, late = min(smooth), _late(scores)
         at = case.scores[smooth.index(best)]
         limit = max(case.limits.worse_score * best, best + case.limits.worse_rise * max(scores))
@@ -576,7 +579,7 @@ def _deteriorated(case: _Case) -> Finding | None:
         evidence = f"the quick score was {best:.4g} at its best and is {late:.4g} at the end"
         return _was_better(case, at, f"{evidence} (--weights best takes the best one)")
     near = [min(share, 1 / share) if share > 0 else 0.0 for share in case.diversity]
-    smooth = [_median(near[max(0, index - 1) : index + 2]) for index in range(len(near))]
+    smooth = _smoothed(near)
     best = max(smooth, default=0.0)
     late, limits = _late(near), case.limits
     if not (best >= limits.learned and late < limits.deteriorated * best):
@@ -709,8 +712,7 @@ def _penalties(config: RunConfig) -> tuple[str, ...]:
 
 def _steadier(config: RunConfig) -> tuple[str, ...]:
     """Return what keeps a G from collapsing: the game of pairs with penalties, or slower steps."""
-    plain = (config.loss.real_labels, config.loss.fake_labels) == ((1.0, 1.0), (0.0, 0.0))
-    able = plain and config.training.generator_batch_size is None
+    able = not config.loss.smoothed and config.training.generator_batch_size is None
     if able and config.loss.name != "relativistic" and _penalties(config):
         return ("loss.name=relativistic", *_penalties(config))
     return _penalties(config) or _slower(config, 4)

@@ -215,6 +215,7 @@ def real_images(trained: Trained, digit: int | None) -> ImageSet:
     return real
 
 
+@memory_advice("draw fewer at a time (-n), or on another --device")
 def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int] | None) -> Path:
     """Draw and write samples.
 
@@ -232,13 +233,6 @@ def write(wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int
             not so many real images.
         StorageError: it cannot be written, or memory runs out.
     """
-    with memory_advice("draw fewer at a time (-n), or on another --device"):
-        return _written(wanted, out, separate, grid)
-
-
-def _written(
-    wanted: Wanted, out: Path | None, separate: bool, grid: tuple[int, int] | None
-) -> Path:
     if wanted.real is not None and max(wanted.seeds) >= len(wanted.real):
         raise ConfigError(
             f"--real: there are {len(wanted.real):,} images that {wanted.trained.name} was not "

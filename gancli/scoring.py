@@ -26,14 +26,12 @@ from gancli.metrics import (
 )
 from gancli.metrics.judge import Appointed, appoint
 from gancli.metrics.memorisation import Pairs
-from gancli.metrics.scores import CLOSEST_PAIRS, COURSE_IMAGES, Extent
+from gancli.metrics.scores import CLOSEST_PAIRS, COURSE_IMAGES, USUAL_SAMPLES, Extent
 from gancli.metrics.usefulness import score_usefulness
 from gancli.pictures.blocks import Block, draw_blocks, pair
 from gancli.pictures.grid import save_png
 from gancli.runs import DAMAGE, RunDirectory, parse_json
 from gancli.sampling import Trained, load
-
-USUAL_SAMPLES = 10_000
 
 
 def evaluate(
@@ -79,7 +77,6 @@ def evaluate(
     if path is not None:
         files.need_writable(path.parent)
     splits = trained.splits()
-    samples = samples or _usual_samples(trained, splits)
     with memory_advice("score fewer samples (-n)"):
         appointed = _appointed(trained, splits, judge)
         extent: Extent = "quick" if quick else "full"
@@ -97,18 +94,6 @@ def evaluate(
         about = _beside_kept(as_dict(trained, card), path, whole=card.closest is not None)
         files.write_text(path, json.dumps(about, indent=2) + "\n")
     return card
-
-
-def _usual_samples(trained: Trained, splits: DataSplits) -> int:
-    wanted = trained.config.data
-    if wanted.source == STACKED_SOURCE:
-        return STACKED_SAMPLES
-    if targets(wanted.source) is not None:
-        return USUAL_SAMPLES
-    if wanted.digit is not None:
-        splits = splits.of_class(wanted.digit)
-    real = 0 if splits.unseen is None else len(splits.unseen)
-    return max(USUAL_SAMPLES, min(real, len(splits.train)))
 
 
 def _beside_kept(about: dict[str, Any], path: Path, *, whole: bool) -> dict[str, Any]:
@@ -248,7 +233,7 @@ def _card(
     trained: Trained,
     splits: DataSplits,
     appointed: Appointed | None,
-    samples: int,
+    samples: int | None,
     seed: int,
     extent: Extent,
     on_progress: Progress | None,
@@ -259,10 +244,11 @@ def _card(
     if made is not None and real is not None:
         if wanted.digit is not None:
             real = real.of_class(wanted.digit)
-        return score_modes(draw, made, real, samples=samples, seed=seed, on_progress=on_progress)
+        count = samples or USUAL_SAMPLES
+        return score_modes(draw, made, real, samples=count, seed=seed, on_progress=on_progress)
     if wanted.source == STACKED_SOURCE:
         # Modes of fewer fakes would not compare, at any time of a training.
-        count = STACKED_SAMPLES if extent == "course" else samples
+        count = STACKED_SAMPLES if extent == "course" or samples is None else samples
         return score_stacked(
             draw, splits, samples=count, seed=seed, extent=extent, on_progress=on_progress
         )
@@ -329,8 +315,7 @@ def kept_at(trained: Trained, card: ScoreCard) -> Path | None:
         return path
     kept, names = found
     ours = {each.name for each in card.figures}
-    by_another = kept.get("judge_sha256") != card.judge_sha256
-    return None if names > ours or (by_another and not names <= ours) else path
+    return None if names > ours or kept.get("judge_sha256") != card.judge_sha256 else path
 
 
 def closest_path(trained: Trained, card: ScoreCard) -> Path | None:

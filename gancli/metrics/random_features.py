@@ -51,13 +51,9 @@ def random_features(images: Tensor) -> Tensor:
     """
     network, prepared = _network(), load_judge().prepared
     with torch.inference_mode():
-        rows = [
-            torch.cat(
-                [network(prepared(channel)).double() for channel in torch.split(block, 1, 1)], 1
-            )
-            for block in torch.split(images, BLOCK)
-        ]
-        return torch.cat(rows)
+        channels = torch.split(images.flatten(0, 1)[:, None], BLOCK)
+        rows = torch.cat([network(prepared(block)).double() for block in channels])
+        return rows.reshape(len(images), images.shape[1] * FEATURES)
 
 
 @functools.lru_cache(maxsize=1)

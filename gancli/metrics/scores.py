@@ -88,6 +88,7 @@ _BY_FIVE = ("precision_k5", "recall_k5")
 # A share for each of more classes would bury the other figures.
 MOST_SHARES = 20
 CHUNK = 1_000
+USUAL_SAMPLES = 10_000
 # How much is scored: all; the judge's view and one distance; the course of a training.
 Extent = Literal["full", "quick", "course"]
 COURSE_IMAGES = 1_000
@@ -258,9 +259,10 @@ class Sides:
             overlapping,
         )
 
-    def share(self, draws: list[Tensor]) -> float:
-        """Return the share of all there is that one of some draws is: fakes have no end."""
-        return self.overlapping if draws is self.reals else 0.0
+    @property
+    def both(self) -> list[tuple[list[Tensor], float]]:
+        """The draws of fakes and of reals, with the share of all there is that one is of either."""
+        return [(self.fakes, 0.0), (self.reals, self.overlapping)]  # fakes have no end
 
     @property
     def several(self) -> bool:
@@ -282,7 +284,7 @@ def score(
     splits: DataSplits,
     *,
     digit: int | None,
-    samples: int = 10_000,
+    samples: int | None = None,
     seed: int = 0,
     appointed: Appointed | None = None,
     extent: Extent = "full",
@@ -303,8 +305,8 @@ def score(
         draw: makes fakes; called with ranges of at most 1,000 image seeds, none of them twice.
         splits: the data that the generator was trained on, all classes of it.
         digit: the one class the generator draws; None for all.
-        samples: how many fakes the shares are taken from. The ten draws of one class may need
-            more, of further seeds.
+        samples: how many fakes the shares are taken from; None for 10,000, or as many as a draw
+            takes. The ten draws of one class may need more, of further seeds.
         seed: another seed scores other fakes, against other random real images.
         appointed: the judge; by default :func:`gancli.metrics.judge.appoint` chooses.
         extent: ``quick`` leaves it at what the judge says and the Frechet distance in its
@@ -325,8 +327,8 @@ def score(
     # Of few training images, ten draws of real ones would be the same ones over and over.
     many = digit is not None and extent != "course" and 2 * count <= len(train)
     draws = DRAWS if many else 1
-    if extent == "course":
-        samples = count
+    if samples is None or extent == "course":
+        samples = count if extent == "course" else max(USUAL_SAMPLES, count)
     if samples < count:
         raise ConfigError(
             f"{samples:,} samples are too few to compare with {count:,} real images; "
@@ -355,8 +357,8 @@ def score(
         figures.append(label_accuracy_figure(*hits, seed))
     if digit is None and asked is None:
         figures.append(_judge_confidence(shown.judged, held_out.judged, seed))
+    overlapping = count / len(train) if many else 0.0
     for kind in KINDS if extent == "full" else KINDS[:1]:
-        overlapping = count / len(train) if many else 0.0
         sides = Sides.of(kind, fake_draws, real_draws, held_out, reference, seed, overlapping)
         figures.append(frechet_figure(sides))
         if extent == "full" and count >= 4:
@@ -604,14 +606,14 @@ def frechet_figure(sides: Sides) -> Figure:
     """Return the mean Frechet distance of the draws from the held-out images."""
     held_out = Gaussian.of(sides.held_out)
     values, intervals = [], []
-    for draws in (sides.fakes, sides.reals):
+    for draws, share in sides.both:
         distances = torch.tensor(
             [frechet_distance(Gaussian.of(features), held_out) for features in draws],
             dtype=torch.float64,
         )
         values.append(float(distances.mean()))
         intervals.append(
-            draws_interval(distances, sides.share(draws))
+            draws_interval(distances, share)
             if len(draws) == DRAWS
             else frechet_interval(draws[0], held_out, sides.seed)
         )
@@ -630,7 +632,7 @@ def kernel_figure(sides: Sides) -> Figure:
     """Return the mean kernel distance of 100 random subsets, spread over the draws."""
     generator = torch.Generator().manual_seed(sides.seed)
     values, intervals = [], []
-    for draws in (sides.fakes, sides.reals):
+    for draws, share in sides.both:
         distances = torch.cat(
             [
                 kernel_distances(features, sides.held_out, generator, SUBSETS // len(draws))
@@ -640,7 +642,7 @@ def kernel_figure(sides: Sides) -> Figure:
         mean, size = float(distances.mean()), subset_size(len(draws[0]))
         # A subset's spread shrinks with the root of how many images there are beyond its own.
         error = float(distances.std()) * math.sqrt(size / (len(draws) * len(draws[0])))
-        error *= math.sqrt(1 + (len(draws) - 1) * sides.share(draws))
+        error *= math.sqrt(1 + (len(draws) - 1) * share)
         values.append(mean)
         intervals.append(Interval(mean - 1.96 * error, mean + 1.96 * error))
     subsets = f"unbiased, {SUBSETS} subsets of {subset_size(len(sides.fakes[0])):,}"
@@ -664,10 +666,9 @@ def overlap_figures(sides: Sides, extent: Extent) -> list[Figure]:
         interval = "centred bootstrap of the draw, the balls as they are"
         counts = torch.cat([torch.ones(1, count), resample_counts(count, sides.seed)])
     found = []
-    for draws in (sides.fakes, sides.reals):
+    for draws, _ in sides.both:
         overlaps = [overlap(Cloud.of(features), held_out, counts) for features in draws]
         found.append(Overlap(*map(torch.cat, zip(*overlaps, strict=True))))
-    shares = [sides.share(draws) for draws in (sides.fakes, sides.reals)]
     figures = []
     for part, (meaning, better) in _OVERLAP.items():
         if extent == "course" and part in _BY_FIVE:
@@ -680,7 +681,7 @@ def overlap_figures(sides: Sides, extent: Extent) -> list[Figure]:
                 [float(row.mean() if counts is None else row[0]) for row in rows],
                 [
                     _overlap_interval(row, counts is not None, share, unit, count, sides.seed)
-                    for row, share in zip(rows, shares, strict=True)
+                    for row, (_, share) in zip(rows, sides.both, strict=True)
                 ],
                 sides.protocol(meaning, interval),
                 better=better,

@@ -79,7 +79,7 @@ class _Seen:
             opinions.amax(dim=2).prod(dim=1),
             entropies(opinions).sum(dim=1),
             _side_by_side(said.features)[:kept].clone(),
-            _side_by_side(random_features(_channels(pixels))),
+            random_features(pixels),
             pixels,
         )
 

@@ -47,13 +47,7 @@ def draw(run: RunDirectory, target: Path) -> None:
         draw_lines(losses, log, LOSSES, x)
         blind = doctor.equilibrium(run.read_config())
         if blind is not None:
-            losses.axhline(
-                blind,
-                color=palette.MUTED,
-                linewidth=1,
-                linestyle=(0, (4, 4)),
-                label="D that cannot tell",
-            )
+            _mark_blind(losses, blind, label="D that cannot tell")
         accuracies.set_title("Accuracy of D")
         draw_shares(accuracies, log, ACCURACIES, x)
         if _has(log, _OUTPUTS):
@@ -104,10 +98,15 @@ def draw_lines(axes: Axes, log: Log, figures: Mapping[str, Look], x: str) -> Non
 
 def draw_shares(axes: Axes, log: Log, figures: Mapping[str, Look], x: str) -> None:
     """Draw figures from 0 to 1, with the line at one half that says D cannot tell."""
-    axes.axhline(0.5, color=palette.MUTED, linewidth=1, linestyle=(0, (4, 4)))
+    _mark_blind(axes, 0.5)
     draw_lines(axes, log, figures, x)
     axes.set_ylim(-0.03, 1.03)
     axes.set_yticks(np.linspace(0, 1, 5))
+
+
+def _mark_blind(axes: Axes, level: float, label: str | None = None) -> None:
+    """Draw a line across at what is found where D cannot tell."""
+    axes.axhline(level, color=palette.MUTED, linewidth=1, linestyle=(0, (4, 4)), label=label)
 
 
 def _note(axes: Axes, words: str) -> None:

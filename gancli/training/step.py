@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from gancli import memory
-from gancli.config import PIXEL_RANGES, LossConfig, RunConfig
+from gancli.config import PIXEL_RANGES, RunConfig
 from gancli.errors import TrainingError
 from gancli.latents import draw_latents
 from gancli.losses import LOSSES, cross_entropy, gradient_penalty, squared_gradient
@@ -266,7 +266,7 @@ def _discriminator_learns(
     real_logits, fake_logits = logits
     ends = (settings.real_labels, settings.fake_labels)
     labels = torch.stack([_draw_labels(each, real_logits, state) for each in ends])
-    if _smoothed(settings):
+    if settings.smoothed:
         loss = cross_entropy(real_logits, labels[0]) + cross_entropy(fake_logits, labels[1])
     else:
         loss = game.discriminator(real_logits, fake_logits)
@@ -434,10 +434,6 @@ def _draw_labels(ends: tuple[float, ...], logits: Tensor, state: TrainState) -> 
     shape = state.team.whole(logits.shape)
     random = torch.rand(shape, generator=state.random, device=logits.device)
     return low + (high - low) * state.team.part(random)
-
-
-def _smoothed(loss: LossConfig) -> bool:
-    return loss.real_labels != (1.0, 1.0) or loss.fake_labels != (0.0, 0.0)
 
 
 def _both_logits(state: TrainState, batch: _Batch, gammas: tuple[float, float]) -> Tensor:

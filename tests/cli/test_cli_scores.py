@@ -96,10 +96,10 @@ def test_figures_of_two_judges_never_stand_on_one_card(lab: Lab) -> None:
 def test_without_a_number_there_are_as_many_fakes_as_real_images(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gancli import scoring
+    from gancli.metrics import scores
 
     lab.copy(lab.held_out, Path("checkpoints"))
-    monkeypatch.setattr(scoring, "USUAL_SAMPLES", 3)
+    monkeypatch.setattr(scores, "USUAL_SAMPLES", 3)
     found = made("evaluate", "a", "--json").json
     assert found["samples"] == found["reference_images"] == found["drawn"] > 3
 
