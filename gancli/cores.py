@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterable
 
 _MOST_THREADS = 8
 
@@ -23,7 +25,16 @@ def thread_counts() -> list[int]:
     return sorted({most, *(count for count in (1, 2, 4, 8) if count < most)})
 
 
-def keep_to(core: int) -> None:
-    """Keep this process on one core, where the system knows how to."""
+def shares(processes: int) -> list[list[int]]:
+    """Return the cores of each of so many processes; nothing where there is not one for each."""
+    cores = usable_cores()
+    if processes > len(cores):
+        return []
+    ends = [len(cores) * number // processes for number in range(processes + 1)]
+    return [cores[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def keep_to(cores: Iterable[int]) -> None:
+    """Keep this process on some cores, where the system knows how to."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(0, cores)

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gancli import memory, ranks, runs
 from gancli.config import STACKED_SOURCE, RunConfig, differences, from_table
-from gancli.cores import keep_to, usable_cores
+from gancli.cores import keep_to, shares
 from gancli.errors import ConfigError, GancliError, Interrupted, TrainingError
 from gancli.observing import Observer
 from gancli.placement import Outcome, Placement
@@ -196,9 +196,7 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
     interrupted. A worker that dies takes its job with it (exit code 1) and is replaced.
     """
     waiting = list(enumerate(jobs))
-    # Each keeps to a core where that leaves none to others, and where none wants more threads.
-    single = all(_threads_of(job) in ("auto", "adaptive", 1) for job in jobs)
-    cores = usable_cores() if single and processes == len(usable_cores()) else []
+    own = _own_cores(jobs, processes)
     results: dict[int, Result] = {}
     workers: list[_Worker] = []
     with gentle_stop(lambda number: [worker.kill(number) for worker in workers]) as stop:
@@ -213,9 +211,9 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
                         if not worker.stopped_by:  # it was being born when the signal came
                             worker.kill(stop.signal_number)
                 while waiting and len(workers) < processes:
-                    taken = {worker.core for worker in workers}
-                    free = [core for core in cores if core not in taken]
-                    workers.append(_Worker(free[0] if free else None))
+                    taken = [worker.cores for worker in workers]
+                    free = [cores for cores in own if cores not in taken]
+                    workers.append(_Worker(free[0] if free else []))
                 for worker in workers:
                     if waiting and not worker.busy:
                         worker.give(*waiting.pop(0))
@@ -233,6 +231,13 @@ def train_many(jobs: Sequence[Job], processes: int, listen: Listener) -> list[Re
     return [results[index] for index in sorted(results)]
 
 
+def _own_cores(jobs: Sequence[Job], processes: int) -> list[list[int]]:
+    """Return the cores that each process keeps to; nothing where they are too few for a job."""
+    asked = [threads for job in jobs if isinstance(threads := _threads_of(job), int)]
+    own = shares(processes)
+    return own if all(len(cores) >= max(asked, default=1) for cores in own) else []
+
+
 def _threads_of(job: Job) -> int | str:
     """Return the threads that a job asks for, or those that its run began with."""
     with contextlib.suppress(GancliError):
@@ -242,13 +247,13 @@ def _threads_of(job: Job) -> int | str:
 
 
 class _Worker:
-    """The parent's end of a worker process, which keeps to one core if there is one for each."""
+    """The parent's end of a worker process, which keeps to cores of its own if it has any."""
 
-    def __init__(self, core: int | None) -> None:
-        self.core = core
+    def __init__(self, cores: list[int]) -> None:
+        self.cores = cores
         context = multiprocessing.get_context("spawn")
         self.pipe, child = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=_work, args=(child, core), daemon=True)
+        self.process: SpawnProcess = context.Process(target=_work, args=(child, cores), daemon=True)
         if os.name == "posix":
             resource_tracker.ensure_running()  # its start would let signals in again
         with signals_held_back():
@@ -304,14 +309,14 @@ class _Worker:
             self.process.kill()
 
 
-def _work(pipe: Connection, core: int | None) -> NoReturn:
+def _work(pipe: Connection, cores: list[int]) -> NoReturn:
     """Train the jobs that come through a pipe until it closes or a signal comes between them.
 
     The process ends there, without the time that torch takes to unload.
     """
     memory.collect_rarely()
-    if core is not None:
-        keep_to(core)
+    if cores:
+        keep_to(cores)
     if os.name == "posix":
         # In a group of its own a terminal's Ctrl-C reaches a worker once, through the parent.
         os.setpgid(0, 0)

@@ -136,7 +136,8 @@ def with_way(config: RunConfig, images: ImageSet, plan: Plan, device: torch.devi
     precisions = [training.precision]
     if training.precision == "auto":
         precisions = ["fp32", "bf16"] if multiplies_16_bits(device) else ["fp32"]
-    ways = [Way(count, precision) for count in threads for precision in precisions]
+    # Fewer bits have to gain over 32 on any number of threads, not over as many alone.
+    ways = [Way(count, precision) for precision in precisions for count in threads]
     found = fastest_way(config, images, plan, device, ways)
     torch.set_num_threads(found.threads)
     kept = training.threads if training.threads == "adaptive" else found.threads

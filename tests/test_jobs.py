@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from tiny import TinyConfig, TrainRun
 
-from gancli import idx, jobs
+from gancli import cores, idx, jobs
 from gancli.placement import Placement
 from gancli.runs import RunDirectory
 
@@ -24,6 +25,41 @@ def test_a_run_goes_on_with_the_threads_that_it_began_with(
     assert jobs._threads_of(afresh) == "auto"
     run.config_path.write_text("damaged")  # to be told when its turn comes
     assert jobs._threads_of(job) == "auto"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot pin")
+@pytest.mark.parametrize("more_threads", [False, True])
+def test_each_process_keeps_to_cores_of_its_own_where_they_are_enough(
+    tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch, more_threads: bool
+) -> None:
+    usable = cores.usable_cores()
+    if len(usable) < 2:
+        pytest.skip("there is but one core")
+    workers, seen = [], {}
+
+    class Recorded(jobs._Worker):
+        def __init__(self, own: list[int]) -> None:
+            super().__init__(own)
+            workers.append(self)
+
+    def listen(*_: object) -> None:
+        for worker in workers:
+            if worker.process.pid is not None and worker.process.is_alive():
+                seen[worker.process.pid] = os.sched_getaffinity(worker.process.pid)
+
+    monkeypatch.setattr(jobs, "_Worker", Recorded)
+    threads = len(usable) if more_threads else 1
+    waiting = [
+        jobs.Job(
+            tiny_config({"training.seed": seed, "training.threads": threads}),
+            Placement(RunDirectory(Path(f"seed-{seed}")), "cpu"),
+        )
+        for seed in range(2)
+    ]
+    results = jobs.train_many(waiting, 2, listen)
+    assert [result.exit_code for result in results] == [0, 0]
+    expected = [set(usable)] * 2 if more_threads else list(map(set, cores.shares(2)))
+    assert sorted(map(sorted, seen.values())) == sorted(map(sorted, expected))
 
 
 def test_what_a_signal_ended_has_not_failed() -> None:

@@ -313,8 +313,38 @@ def test_what_was_chosen_is_recorded_and_taken_again(
     resumed = train_run(wanted, tmp_path / "run").run
     training = resumed.read_config().training
     assert (training.threads, training.precision) == (1, "bf16")
-    every = [(1, "fp32"), (1, "bf16"), (2, "fp32"), (2, "bf16")]
+    every = [(1, "fp32"), (2, "fp32"), (1, "bf16"), (2, "bf16")]
     assert asked == [every, [(1, "bf16")]]  # the second time there is nothing left to choose
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ((100, 156, 150, 140), (2, "fp32")),  # 16 bits are faster on one thread alone
+        ((100, 156, 150, 170), (2, "bf16")),
+        ((100, 120, 150, 153), (1, "bf16")),
+        ((100, 103, 104, 104), (1, "fp32")),
+    ],
+)
+def test_16_bits_are_to_gain_over_32_on_any_number_of_threads(
+    tiny_config: TinyConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    rates: tuple[int, ...],
+    expected: tuple[int, str],
+) -> None:
+    def fastest(*words: Any) -> Way:
+        ways: Sequence[Way] = words[-1]
+        given = dict(zip([(1, "fp32"), (2, "fp32"), (1, "bf16"), (2, "bf16")], rates, strict=True))
+        return trial._fastest({way: float(given[way]) for way in ways})
+
+    monkeypatch.setattr(preparing, "thread_counts", lambda: [1, 2])
+    monkeypatch.setattr(preparing, "fastest_way", fastest)
+    monkeypatch.setattr(preparing, "multiplies_16_bits", lambda device: True)
+    wanted = tiny_config({"training.threads": "auto", "training.precision": "auto"})
+    config, splits, plan = prepare(wanted)
+    found = preparing.with_way(config, splits.train, plan, torch.device("cpu")).training
+    assert (found.threads, found.precision) == expected
+    torch.set_num_threads(1)
 
 
 def test_more_threads_than_cores_are_warned_of_once(
@@ -373,11 +403,19 @@ def test_an_adaptive_run_says_that_it_is_not_exact(
 def test_a_process_keeps_to_its_core() -> None:
     core = cores.usable_cores()[-1]
     show = "print(cores.usable_cores(), cores.thread_counts())"
-    script = f"from gancli import cores; cores.keep_to({core}); {show}"
+    script = f"from gancli import cores; cores.keep_to([{core}]); {show}"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"[{core}] [1]\n"
+
+
+def test_processes_share_out_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cores, "usable_cores", lambda: [0, 2, 4, 6, 8])
+    assert cores.shares(1) == [[0, 2, 4, 6, 8]]
+    assert cores.shares(2) == [[0, 2], [4, 6, 8]]
+    assert cores.shares(5) == [[0], [2], [4], [6], [8]]
+    assert cores.shares(6) == []
 
 
 def test_counts_go_up_to_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
