@@ -138,6 +138,7 @@ class Optimizer:
                 [],
                 [],
                 moments["step"],
+                foreach=True,
                 alpha=_FORGETTING[rule],
                 eps=_EPSILON[rule],
                 momentum=0.0,
