@@ -97,9 +97,10 @@ def ratio(exact: list[float], rough: list[float]) -> tuple[float, float, float]:
     logs = [[math.log(value) for value in side] for side in (rough, exact)]
     over, under = (statistics.fmean(side) for side in logs)
     errors = [statistics.variance(side) / len(side) for side in logs]
-    # Welch's degrees of freedom, rounded down; equal distances leave no spread at all.
+    # Welch's degrees of freedom, rounded down, but for what rounding took; equal distances leave no
+    # spread at all.
     parts = [error**2 / (len(side) - 1) for error, side in zip(errors, logs, strict=True)]
-    freedom = int(sum(errors) ** 2 / sum(parts)) if sum(parts) else 1
+    freedom = int(sum(errors) ** 2 / sum(parts) + 1e-9) if sum(parts) else 1
     half = T[min(max(freedom, 1), len(T)) - 1] * math.sqrt(sum(errors))
     return math.exp(over - under), math.exp(over - under - half), math.exp(over - under + half)
 
