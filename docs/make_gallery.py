@@ -207,7 +207,7 @@ SHOTS = (
         copies,
     ),
     Shot(
-        "Report R1, its deterioration and the cure",
+        "Report R1, its deterioration, and two ways around it",
         "Left, one dense layer each, as in the report: the sevens are clearest at some 800 epochs, "
         "and break up again. Middle, the same with the penalties R1 and R2: they come slowly and "
         "do not turn back, but keep a speckle that a linear discriminator cannot see. Right, "
@@ -215,9 +215,9 @@ SHOTS = (
         (
             *previews(R1, " --digit 7"),
             f"gancli animate {' '.join(f'{name}-digit-7-preview' for name in R1)} --losses "
-            "--seconds 6 --hold 3 --out r1-cure.gif",
+            "--seconds 6 --hold 3 --out r1-ways.gif",
         ),
-        {"r1-cure.gif": "Three panels of sixteen sevens over their losses, for 2,000 epochs"},
+        {"r1-ways.gif": "Three panels of sixteen sevens over their losses, for 2,000 epochs"},
         copies,
     ),
     Shot(
