@@ -152,7 +152,8 @@ def verdict(search: str, done: list[tuple[Job, dict[str, Any]]]) -> str:
     listed = ", ".join(nearer) or "none"
     return (
         "Nearer to real images, by the judge, in every run than the recipe in any: "
-        f"{listed}, of {len(runs) - 1} variants with {LEAST_RUNS} runs."
+        f"{listed}, of {len(runs) - 1} variants with {LEAST_RUNS} runs; of variants that change "
+        "nothing, one in twenty would be."
     )
 
 
