@@ -37,13 +37,13 @@ This page is written by `python bench/default_recipe.py RUNS_DIR`, of runs of on
 at a time, save where it says otherwise. Its parts may be of different days, and each ends with the
 machine that wrote it; seconds compare within a part alone.
 
-All figures but those of the last section are of the test split, and no figure of it chose anything
-but one number: that images which are shown more than 75 times are moved (`discriminator.shift`) was
-settled after runs of ten times the length, and of 500 images, were seen to copy. After fifty runs
-without norms, of which one failed, the search was taken up again, and the norms chosen by training
-images that were withheld. So was it that few images are bent as well (`data.elastic`), and by how
-much, by runs that no command here repeats. What the search found next was left, for the test split
-does not bear it out. The figures are of the generator averaged at the end of a run, save where a
+All figures but those of the last section are of the test split, and by them one number was chosen:
+that images which are shown more than 75 times are moved (`discriminator.shift`) was settled after
+runs of ten times the length, and of 500 images, were seen to copy. After fifty runs without norms,
+of which one failed, the search was taken up again, and the norms chosen by training images that
+were withheld. So was it that few images are bent as well (`data.elastic`), and by how much, by runs
+that no command here repeats. And because of such figures a change was left that the search found
+next (further down). The figures are of the generator averaged at the end of a run, save where a
 course over time is shown; no checkpoint was picked. "Real" is the same figure of real images, which
 is no limit: of as many random training images in place of fakes, and for share and label accuracy
 of the test images. The second judge is another network, from another seed, that nothing was chosen
