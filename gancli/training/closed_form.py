@@ -30,6 +30,7 @@ from gancli.networks.layers import (
     LeakyReLUForConv,
     Reshape,
 )
+from gancli.training.vectors import WeightVector
 
 _aten = torch.ops.aten
 
@@ -62,6 +63,41 @@ _GENERATOR_SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+class _Parts(NamedTuple):
+    """A layer's weight and bias, and the place of the gradient at each."""
+
+    weight: Tensor
+    bias: Tensor
+    at_weight: Tensor
+    at_bias: Tensor
+
+
+class _Copy:
+    """All weights of a chain, and the place of their gradients, in some precision.
+
+    Args:
+        vector: the weights.
+        layers: whose they are.
+        values: [n], in the order of the vector.
+        gradient: the same.
+    """
+
+    def __init__(
+        self, vector: WeightVector, layers: list[nn.Module], values: Tensor, gradient: Tensor
+    ) -> None:
+        self.values, self.gradient = values, gradient
+        places = zip(vector.parts(values), vector.parts(gradient), strict=True)
+        of_weight: dict[Tensor, tuple[Tensor, Tensor]]
+        of_weight = dict(zip(vector.weights, places, strict=True))
+        self.parts: dict[nn.Module, _Parts] = {}
+        for layer in layers:
+            if isinstance(layer, _WEIGHTED):
+                assert layer.bias is not None
+                weight, at_weight = of_weight[layer.weight]
+                bias, at_bias = of_weight[layer.bias]
+                self.parts[layer] = _Parts(weight, bias, at_weight, at_bias)
+
+
 class Chain:
     """A network of weighted layers in a row that finds its own gradients.
 
@@ -80,16 +116,19 @@ class Chain:
         self.rough_gradients = rough_gradients
         self.layers = _leaves(network)
         self.first = next(each for each in self.layers if isinstance(each, _WEIGHTED))
+        self.vector = WeightVector(network)
+        exact = _Copy(self.vector, self.layers, self.vector.values, self.vector.gradient)
+        self.copies = {exact.values.dtype: exact}
+        self.rounded = False
         self.batch = self.end = torch.empty(0)
         self.labels: Tensor | None = None
-        self.passed: list[tuple[Any, Tensor, Tensor | None]] = []
+        self.passed: list[tuple[Any, Tensor, _Parts | None]] = []
         self.norms: dict[nn.Module, list[Tensor]] = {}
         self.told: list[Tensor] = []
-        self.casts: dict[Any, Tensor] = {}
 
     def moved(self) -> None:
         """Take note that weights are no longer what they were at the last call."""
-        self.casts.clear()
+        self.rounded = False
 
     @torch.no_grad()
     def __call__(self, batch: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -103,9 +142,9 @@ class Chain:
         self.labels, self.passed = labels, []
         for layer in self.layers:
             if isinstance(layer, nn.Linear | nn.Conv2d):
-                weight = self._cast(layer, values.dtype)
-                self.passed.append((layer, values, weight))
-                values = _weighted(layer, values, weight, layer.bias)
+                own = self._parts(layer, values.dtype)
+                self.passed.append((layer, values, own))
+                values = _weighted(layer, values, own.weight, own.bias)
             elif isinstance(layer, Dropout):
                 mask = layer.mask(values)
                 self.passed.append((layer, mask, None))
@@ -135,7 +174,7 @@ class Chain:
 
         Args:
             gradient: of the loss, as many numbers as that output and in their order.
-            frozen: spare the weights; otherwise the gradients at them replace their ``grad``.
+            frozen: spare the weights; otherwise the gradients at them replace those before.
             told: gets the gradient at what each weighted layer returned, the last layer's first.
 
         Returns:
@@ -143,25 +182,29 @@ class Chain:
         """
         gradient = self._at_end(gradient)
         precision = torch.bfloat16 if self.rough_gradients else self.batch.dtype
-        for layer, passed, weight in reversed(self.passed):
+        at_norms: list[tuple[nn.Module, list[Tensor]]] = []
+        for layer, passed, weighted in reversed(self.passed):
             values = passed
             if not self._is_bounded_end(layer):
                 gradient, values = gradient.to(precision), passed.to(precision)
-            if weight is not None:
+            if weighted is not None:
                 if told is not None:
                     told.append(gradient)
-                cast = self._cast(layer, precision)
+                own = self._parts(layer, precision)
                 if not frozen:
-                    _learn(layer, gradient, values, cast)
-                    layer.bias.grad = _over_pixels(gradient).sum(0).to(self.first.weight.dtype)
+                    _learn(layer, gradient, values, own)
+                    torch.sum(_over_pixels(gradient), 0, out=own.at_bias)
                     if layer is self.first:
                         break
-                gradient = _at_input(layer, gradient, values, cast)
+                gradient = _at_input(layer, gradient, values, own.weight)
             elif isinstance(layer, nn.BatchNorm1d):
-                gradient = _norm_back(layer, gradient, values, self.norms[layer], frozen)
+                gradient, *at = _norm_back(layer, gradient, values, self.norms[layer], frozen)
+                at_norms.append((layer, at))
             else:
                 gradient = _through(layer, gradient, values, back=True)
-        return gradient.to(self.first.weight.dtype)
+        if not frozen:
+            self._hand_out(precision, at_norms)
+        return gradient.to(self.vector.values.dtype)
 
     def slopes(self) -> Tensor:
         """Return the gradient of each image's logit of the last call at that image.
@@ -177,7 +220,7 @@ class Chain:
 
     @torch.no_grad()
     def learn(self, at_logits: Tensor, at_slopes: Tensor) -> None:
-        """Replace the weights' ``grad`` by that of what is a function of logits and slopes.
+        """Replace the weights' gradients by those of what is a function of logits and slopes.
 
         Args:
             at_logits: its gradient at the logits, [n].
@@ -185,26 +228,41 @@ class Chain:
         """
         pulls = at_logits.to(self.batch.dtype)
         values = for_each(pulls, self.batch) * self.batch + at_slopes.to(self.batch.dtype)
-        for layer, passed, weight in self.passed:
-            if weight is None:
+        for layer, passed, own in self.passed:
+            if own is None:
                 values = _through(layer, values, passed)
                 continue
             gradient = self.told.pop()
-            _learn(layer, gradient, values, weight)
-            layer.bias.grad = (pulls @ _over_pixels(gradient)).to(self.first.weight.dtype)
+            _learn(layer, gradient, values, own)
+            torch.mv(_over_pixels(gradient).t(), pulls, out=own.at_bias)
             if not self.told:
                 break
-            carried = _weighted(layer, values, weight, None)
-            bias = layer.bias.to(carried.dtype).view(-1, *(1,) * (carried.ndim - 2))
+            carried = _weighted(layer, values, own.weight, None)
+            bias = own.bias.view(-1, *(1,) * (carried.ndim - 2))
             values = torch.addcmul(carried, for_each(pulls, carried), bias)
+        self._hand_out(self.batch.dtype)
 
-    def _cast(self, layer: nn.Linear | nn.Conv2d, precision: torch.dtype) -> Tensor:
-        """Return a layer's weight in the precision of the step; cast once until it moves."""
-        if layer.weight.dtype == precision:
-            return layer.weight
-        if layer not in self.casts:
-            self.casts[layer] = layer.weight.to(precision)
-        return self.casts[layer]
+    def _parts(self, layer: nn.Module, precision: torch.dtype) -> _Parts:
+        """Return a layer's weights in some precision; all are cast at once, until they move."""
+        if precision != self.vector.values.dtype and not self.rounded:
+            if precision not in self.copies:
+                places = (torch.zeros_like(self.vector.values, dtype=precision) for _ in range(2))
+                self.copies[precision] = _Copy(self.vector, self.layers, *places)
+            self.copies[precision].values.copy_(self.vector.values)
+            self.rounded = True
+        return self.copies[precision].parts[layer]
+
+    def _hand_out(
+        self, precision: torch.dtype, at_norms: Sequence[tuple[nn.Module, list[Tensor]]] = ()
+    ) -> None:
+        """Bring the gradients found to the weights; those of norms are in full precision."""
+        exact = self.copies[self.vector.values.dtype]
+        if precision != exact.values.dtype:
+            exact.gradient.copy_(self.copies[precision].gradient)
+        for layer, (at_weight, at_bias) in at_norms:
+            exact.parts[layer].at_weight.copy_(at_weight)
+            exact.parts[layer].at_bias.copy_(at_bias)
+        self.vector.hand_out()
 
     def _is_bounded_end(self, layer: nn.Module) -> bool:
         """Tell whether a layer is one that computes in 32 bits whatever the others do."""
@@ -278,7 +336,6 @@ def generator_slopes(loss: str, fake: Tensor, real: Tensor) -> Tensor:
 
 
 def _weighted(layer: Any, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    bias = None if bias is None else bias.to(values.dtype)
     if isinstance(layer, nn.Linear):
         return linear(values, weight, bias)
     return conv2d(values, weight, bias, layer.stride, layer.padding, groups=layer.groups)
@@ -346,14 +403,12 @@ def _padding(layer: nn.Conv2d) -> Sequence[int]:
     return layer.padding
 
 
-def _learn(layer: Any, gradient: Tensor, values: Tensor, weight: Tensor) -> None:
+def _learn(layer: Any, gradient: Tensor, values: Tensor, own: _Parts) -> None:
     """Give a weight the sum over images of the gradient there times what the layer was given."""
     if isinstance(layer, nn.Linear):
-        found = gradient.t() @ values
+        torch.mm(gradient.t(), values, out=own.at_weight)
     else:
-        found = _convolved_back(layer, gradient, values, weight, 1)
-    # Fused optimisers go through memory in the order of the weight.
-    layer.weight.grad = _as(found.to(layer.weight.dtype), layer.weight)
+        own.at_weight.copy_(_convolved_back(layer, gradient, values, own.weight, 1))
 
 
 def _through(layer: Any, values: Tensor, passed: Tensor, *, back: bool = False) -> Tensor:
@@ -378,10 +433,10 @@ def _normalised(layer: nn.BatchNorm1d, values: Tensor) -> tuple[Tensor, Tensor, 
 
 def _norm_back(
     layer: nn.BatchNorm1d, gradient: Tensor, values: Tensor, batch: list[Tensor], frozen: bool
-) -> Tensor:
-    """Return the gradient at what a batch normalisation was given; give its weights theirs."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients at what a batch normalisation was given, and at its weight and bias."""
     seen = layer.running_mean, layer.running_var
-    at_input, at_weight, at_bias = _aten.native_batch_norm_backward(
+    found: tuple[Tensor, Tensor, Tensor] = _aten.native_batch_norm_backward(
         gradient,
         values,
         layer.weight,
@@ -391,9 +446,6 @@ def _norm_back(
         layer.eps,
         [True, not frozen, not frozen],
     )
-    if not frozen:
-        layer.weight.grad, layer.bias.grad = at_weight, at_bias
-    found: Tensor = at_input
     return found
 
 

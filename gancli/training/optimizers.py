@@ -18,6 +18,7 @@ from torch.optim.rmsprop import rmsprop
 from torch.optim.sgd import sgd
 
 from gancli.config import OptimizerConfig
+from gancli.training.vectors import WeightVector
 
 # What each rule remembers of every weight; a step counts from 0.
 MOMENTS = {
@@ -41,25 +42,54 @@ class Optimizer:
     Args:
         network: whose weights are moved, in place.
         config: the rule and its numbers.
+        vector: of the network, where its weights are one; all of them have a gradient then.
 
     Attributes:
         lr: the learning rate of the next step.
         names: of the weights, in order.
         weights: the same.
-        moments: for each of :data:`MOMENTS` a tensor a weight: float32, as the weight or, of
-            ``step``, []; a step that the host reads lies in its memory.
+        parts: what is moved: the weights, or all of them as one.
         can_skip: whether :meth:`step` takes ``skip``.
     """
 
-    def __init__(self, network: nn.Module, config: OptimizerConfig) -> None:
-        self.config, self.lr = config, config.lr
+    def __init__(
+        self, network: nn.Module, config: OptimizerConfig, vector: WeightVector | None = None
+    ) -> None:
+        self.config, self.lr, self.vector = config, config.lr, vector
         self.can_skip = config.name in _SKIPPING
         self.names = [name for name, _ in network.named_parameters()]
         self.weights: list[Tensor] = list(network.parameters())
-        self.moments: dict[str, list[Tensor]] = {
-            key: [_fresh(weight, key, self.can_skip) for weight in self.weights]
+        self.parts = self.weights if vector is None else [vector.values]
+        self._moments = {
+            key: [torch.zeros_like(part, requires_grad=False) for part in self.parts]
             for key in MOMENTS[config.name]
+            if key != "step"
         }
+        # One for each weight, though of a vector only the first is counted up.
+        place = self.weights[0].device if self.can_skip else "cpu"
+        self._steps = torch.zeros(len(self.weights), device=place)
+        if "step" in MOMENTS[config.name]:
+            self._moments["step"] = list(self._steps.unbind())[: len(self.parts)]
+
+    def moments(self) -> dict[str, list[Tensor]]:
+        """Return what is remembered, as views of it.
+
+        For each of :data:`MOMENTS` a tensor a weight: float32, as the weight or, of ``step``, [];
+        a step that the host reads lies in its memory.
+        """
+        if self.vector is None:
+            return self._moments
+        self._steps[1:] = self._steps[0]
+        return {
+            key: list(self._steps.unbind()) if key == "step" else self.vector.parts(whole)
+            for key, (whole,) in self._moments.items()
+        }
+
+    def gradients(self) -> list[Tensor | None]:
+        """Return the gradient at each of :attr:`parts`."""
+        if self.vector is None:
+            return [weight.grad for weight in self.weights]
+        return [self.vector.collect()]
 
     def forget_gradients(self) -> None:
         """Drop the gradients of the step before."""
@@ -74,11 +104,11 @@ class Optimizer:
             skip: float32 [] where the weights are: all stays as it is where it is 1, and the host
                 need not know.
         """
-        having = [n for n, weight in enumerate(self.weights) if weight.grad is not None]
-        weights: list[Tensor] = [self.weights[n] for n in having]
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
-        moments = {key: [row[n] for n in having] for key, row in self.moments.items()}
-        self._move(weights, gradients, moments, skip)
+        found = self.gradients()
+        having = [n for n, gradient in enumerate(found) if gradient is not None]
+        gradients = [gradient for gradient in found if gradient is not None]
+        moments = {key: [row[n] for n in having] for key, row in self._moments.items()}
+        self._move([self.parts[n] for n in having], gradients, moments, skip)
 
     def _move(
         self,
@@ -158,9 +188,3 @@ class Optimizer:
                 nesterov=rule == "nesterov",
                 **common,
             )
-
-
-def _fresh(weight: Tensor, key: str, fused: bool) -> Tensor:
-    if key == "step":
-        return torch.zeros((), device=weight.device if fused else "cpu")
-    return torch.zeros_like(weight, memory_format=torch.preserve_format, requires_grad=False)

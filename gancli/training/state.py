@@ -24,6 +24,7 @@ from gancli.networks import (
 from gancli.training.closed_form import Chains, chains
 from gancli.training.distributed import Team
 from gancli.training.optimizers import Optimizer
+from gancli.training.vectors import WeightVector
 
 # What a step measures, in the order of the tensor it returns; the log averages over an interval.
 STEP_FIGURES = (
@@ -88,8 +89,12 @@ class TrainState:
 
     @functools.cached_property
     def averaged(self) -> list[Tensor]:
-        """The weights of the average, which a step is not to look for anew; none without one."""
-        return [] if self.average is None else list(self.average.parameters())
+        """The weights of the average, in the parts that G's are moved in; none without one."""
+        if self.average is None:
+            return []
+        if self.generator_optimizer.vector is not None:
+            return [WeightVector(self.average).values]
+        return list(self.average.parameters())
 
 
 def create(config: RunConfig, device: torch.device) -> TrainState:
@@ -110,16 +115,18 @@ def create(config: RunConfig, device: torch.device) -> TrainState:
     average = None
     if config.generator.ema_half_life:
         average = copy.deepcopy(generator).eval().requires_grad_(False)
+    by_hand = chains(config, generator, discriminator)
+    vectors = [None if chain is None else chain.vector for chain in by_hand or (None, None)]
     return TrainState(
         0,
         generator,
         discriminator,
         average,
-        Optimizer(generator, config.generator_optimizer),
-        Optimizer(discriminator, config.discriminator_optimizer),
+        Optimizer(generator, config.generator_optimizer, vectors[0]),
+        Optimizer(discriminator, config.discriminator_optimizer, vectors[1]),
         torch.Generator(device).manual_seed(derived_seed(config.training.seed, "latents")),
         torch.zeros(len(FIGURES) + 2, device=device),
-        chains=chains(config, generator, discriminator),
+        chains=by_hand,
     )
 
 
@@ -225,7 +232,7 @@ def _named(prefix: str, network: nn.Module) -> dict[str, Tensor]:
 def _moments(prefix: str, optimizer: Optimizer) -> dict[str, Tensor]:
     return {
         f"{prefix}{name}:{key}": value
-        for key, row in optimizer.moments.items()
+        for key, row in optimizer.moments().items()
         for name, value in zip(optimizer.names, row, strict=True)
     }
 

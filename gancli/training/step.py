@@ -151,7 +151,7 @@ def _average_distance(state: TrainState) -> Tensor:
     """Return how far G is from its average, relative to the average's length; 0 without one."""
     if state.average is None:
         return torch.zeros((), device=state.sums.device)
-    apart = torch._foreach_sub(state.averaged, state.generator_optimizer.weights)
+    apart = torch._foreach_sub(state.averaged, state.generator_optimizer.parts)
     return _length(list(apart)) / _length(state.averaged)
 
 
@@ -271,8 +271,8 @@ def _discriminator_learns(
     else:
         loss = game.discriminator(real_logits, fake_logits)
     adversarial = loss.detach()
-    state.discriminator_optimizer.forget_gradients()
     if state.chains is None:
+        state.discriminator_optimizer.forget_gradients()
         for each, images, gamma in zip(logits, (batch.real, batch.fake), gammas, strict=True):
             if gamma:
                 loss = loss + gamma / 2 * squared_gradient(each, images).mean()
@@ -353,8 +353,8 @@ def _generator_learns(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Let G learn from the gradient of its loss at the fakes."""
     chains = state.chains
-    state.generator_optimizer.forget_gradients()
     if chains is None or chains.generator is None:
+        state.generator_optimizer.forget_gradients()
         # To hand backward the slopes themselves would take a second, for torch's compiler.
         (batch.fake * slopes).sum().backward()  # type: ignore[no-untyped-call]
     else:
@@ -457,7 +457,7 @@ def _descend(loss: Tensor, optimizer: Optimizer, state: TrainState, name: str) -
 
     On CUDA that is nan where it or the loss is no finite number, and no weight was moved.
     """
-    gradients = [weight.grad for weight in optimizer.weights if weight.grad is not None]
+    gradients = [found for found in optimizer.gradients() if found is not None]
     loss = loss.detach().clone()
     state.team.average_([loss, *gradients])
     norm = _length(gradients)
@@ -509,7 +509,7 @@ def _update_average(state: TrainState, half_life: float) -> None:
     """Move the averaged generator, sooner at first: an average over steps not made says nothing."""
     assert state.average is not None
     keep = 0.5 ** (1 / min(half_life, state.step + 1))
-    torch._foreach_lerp_(state.averaged, state.generator_optimizer.weights, 1 - keep)
+    torch._foreach_lerp_(state.averaged, state.generator_optimizer.parts, 1 - keep)
     for averaged, buffer in zip(state.average.buffers(), state.generator.buffers(), strict=True):
         averaged.copy_(buffer)
 

@@ -147,7 +147,7 @@ def test_each_rule_is_torchs_own(rule: str, decay: float) -> None:
 def test_steps_lie_where_they_are_read(rule: str, place: str) -> None:
     """A fused kernel counts on the device; other rules read each count on the host."""
     network = nn.Linear(3, 2, device="meta")
-    steps = Optimizer(network, OptimizerConfig(name=rule)).moments["step"]
+    steps = Optimizer(network, OptimizerConfig(name=rule)).moments()["step"]
     assert [step.device.type for step in steps] == [place] * 2
 
 
