@@ -20,8 +20,10 @@ import torch
 
 from gancli import api, data
 from gancli.config import RunConfig
+from gancli.preparing import resolve
 from gancli.sampling import from_pixels
-from gancli.training.state import create
+from gancli.training.optimizers import Optimizer
+from gancli.training.state import TrainState, create
 from gancli.training.step import train_step
 
 RECIPES = ("digit", "r1-fc", "r1-damped", "r1-mlp", "r2-1-baseline", "r2-6-final", "r4-base")
@@ -31,15 +33,26 @@ PRECISIONS = ("fp32", "bf16")
 def described(recipe: str, precision: str) -> RunConfig:
     config = api.describe(recipe, digit=7 if recipe.startswith(("r1", "digit")) else None)
     training = dataclasses.replace(config.training, precision=precision)
-    return dataclasses.replace(config, training=training)
+    return resolve(dataclasses.replace(config, training=training), classes=10)
 
 
-def step_of(config: RunConfig, by_hand: bool) -> Callable[[], None]:
-    """Return a function that makes one more step of a training."""
+def state_of(config: RunConfig, by_hand: bool) -> TrainState:
+    """Return the state before the first step, for gradients written out or for autograd's."""
     state = create(config, torch.device("cpu"))
     assert state.chains is not None, f"{config.recipe} needs autograd"
-    if not by_hand:
-        state.chains = None
+    if by_hand:
+        return state
+    # Autograd leaves a gradient at each weight, so that each is moved by itself.
+    return dataclasses.replace(
+        state,
+        chains=None,
+        generator_optimizer=Optimizer(state.generator, config.generator_optimizer),
+        discriminator_optimizer=Optimizer(state.discriminator, config.discriminator_optimizer),
+    )
+
+
+def step_of(state: TrainState, config: RunConfig) -> Callable[[], None]:
+    """Return a function that makes one more step of a training."""
     images = data.load("mnist").train.images[: config.training.batch_size]
     real = from_pixels(images, config.data.pixel_range)
 
@@ -72,7 +85,8 @@ def main() -> None:
     for recipe in (name for name in RECIPES if name.startswith(wanted.only)):
         for precision in PRECISIONS:
             config = described(recipe, precision)
-            steps = [step_of(config, by_hand) for by_hand in (True, False)]
+            states = [state_of(config, by_hand) for by_hand in (True, False)]
+            steps = [step_of(state, config) for state in states]
             pairs = [[rate(s, wanted.seconds) for s in steps] for _ in range(wanted.windows + 1)]
             ours, theirs = (statistics.median(side) for side in zip(*pairs[1:], strict=True))
             ratio = statistics.median(one / other for one, other in pairs[1:])
