@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from gancli import api, data
 from gancli.config import RunConfig
@@ -42,28 +43,30 @@ def state_of(config: RunConfig, by_hand: bool) -> TrainState:
     assert state.chains is not None, f"{config.recipe} needs autograd"
     if by_hand:
         return state
-    # Autograd leaves a gradient at each weight, so that each is moved by itself.
+    # Autograd leaves a gradient at each weight, and each is moved by itself.
     return dataclasses.replace(
         state,
         chains=None,
+        averaged=[] if state.average is None else list(state.average.parameters()),
         generator_optimizer=Optimizer(state.generator, config.generator_optimizer),
         discriminator_optimizer=Optimizer(state.discriminator, config.discriminator_optimizer),
     )
 
 
-def step_of(state: TrainState, config: RunConfig) -> Callable[[], None]:
-    """Return a function that makes one more step of a training."""
+def step_of(state: TrainState, config: RunConfig) -> Callable[[], Tensor]:
+    """Return a function that makes one more step of a training, and returns what it measures."""
     images = data.load("mnist").train.images[: config.training.batch_size]
     real = from_pixels(images, config.data.pixel_range)
 
-    def step() -> None:
-        train_step(state, [(real, None)], config, 0.0, look=False)
+    def step() -> Tensor:
+        figures = train_step(state, [(real, None)], config, 0.0, look=False)
         state.step += 1
+        return figures
 
     return step
 
 
-def rate(step: Callable[[], None], seconds: float) -> float:
+def rate(step: Callable[[], Tensor], seconds: float) -> float:
     """Return steps a second of this process's own time."""
     began, made = time.process_time(), 0
     while (taken := time.process_time() - began) < seconds:

@@ -9,7 +9,13 @@ from torch import Tensor, nn
 
 from gancli.config import RunConfig
 from gancli.errors import ConfigError
-from gancli.networks.layers import ImageShape, MinibatchDiscrimination, build_layers, drawn
+from gancli.networks.layers import (
+    ImageShape,
+    MinibatchDiscrimination,
+    build_layers,
+    drawn,
+    image_layout,
+)
 
 __all__ = [
     "BOUNDED",
@@ -173,14 +179,11 @@ def parameters(network: nn.Module) -> int:
 
 
 def place(network: nn.Module, device: torch.device | str) -> None:
-    """Move a network to a device, in the memory layout that is fastest for it.
-
-    Channels last is the faster one for convolutions, on CPUs and tensor cores alike.
-    """
+    """Move a network to a device, in the memory layout that is fastest for it there."""
     convolves = any(
         isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in network.modules()
     )
-    layout = torch.channels_last if convolves else torch.contiguous_format
+    layout = image_layout(torch.device(device)) if convolves else torch.contiguous_format
     network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
 
 

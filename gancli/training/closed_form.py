@@ -29,6 +29,7 @@ from gancli.networks.layers import (
     DroppedLeakyReLU,
     LeakyReLUForConv,
     Reshape,
+    image_layout,
 )
 from gancli.training.vectors import WeightVector
 
@@ -101,8 +102,10 @@ class _Copy:
 class Chain:
     """A network of weighted layers in a row that finds its own gradients.
 
-    It shares the network's weights, computes in 16 bits where the network would, and drops what the
-    network would have dropped next. Whoever moves the weights says so (:meth:`moved`).
+    It brings the network's weights into a vector and shares them, computes in 16 bits where the
+    network would, and drops what the network would have dropped next. Whoever moves the weights
+    says so (:meth:`moved`). Gradients at weights are the vector's; what autograd leaves at them is
+    none of this. A network has one chain: another makes it void.
 
     Args:
         network: one whose layers are all known here; a generator without classes.
@@ -117,9 +120,9 @@ class Chain:
         self.layers = _leaves(network)
         self.first = next(each for each in self.layers if isinstance(each, _WEIGHTED))
         self.vector = WeightVector(network)
-        exact = _Copy(self.vector, self.layers, self.vector.values, self.vector.gradient)
-        self.copies = {exact.values.dtype: exact}
-        self.rounded = False
+        self.exact = _Copy(self.vector, self.layers, self.vector.values, self.vector.gradient)
+        self.rough: _Copy | None = None
+        self.rough_is_current = False
         self.batch = self.end = torch.empty(0)
         self.labels: Tensor | None = None
         self.passed: list[tuple[Any, Tensor, _Parts | None]] = []
@@ -128,7 +131,7 @@ class Chain:
 
     def moved(self) -> None:
         """Take note that weights are no longer what they were at the last call."""
-        self.rounded = False
+        self.rough_is_current = False
 
     @torch.no_grad()
     def __call__(self, batch: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -174,7 +177,7 @@ class Chain:
 
         Args:
             gradient: of the loss, as many numbers as that output and in their order.
-            frozen: spare the weights; otherwise the gradients at them replace those before.
+            frozen: spare the weights; otherwise the gradients at them replace those in the vector.
             told: gets the gradient at what each weighted layer returned, the last layer's first.
 
         Returns:
@@ -203,7 +206,7 @@ class Chain:
             else:
                 gradient = _through(layer, gradient, values, back=True)
         if not frozen:
-            self._hand_out(precision, at_norms)
+            self._collect(precision, at_norms)
         return gradient.to(self.vector.values.dtype)
 
     def slopes(self) -> Tensor:
@@ -220,7 +223,7 @@ class Chain:
 
     @torch.no_grad()
     def learn(self, at_logits: Tensor, at_slopes: Tensor) -> None:
-        """Replace the weights' gradients by those of what is a function of logits and slopes.
+        """Replace the vector's gradients by those of what is a function of logits and slopes.
 
         Args:
             at_logits: its gradient at the logits, [n].
@@ -240,29 +243,32 @@ class Chain:
             carried = _weighted(layer, values, own.weight, None)
             bias = own.bias.view(-1, *(1,) * (carried.ndim - 2))
             values = torch.addcmul(carried, for_each(pulls, carried), bias)
-        self._hand_out(self.batch.dtype)
+        self._collect(self.batch.dtype)
 
     def _parts(self, layer: nn.Module, precision: torch.dtype) -> _Parts:
-        """Return a layer's weights in some precision; all are cast at once, until they move."""
-        if precision != self.vector.values.dtype and not self.rounded:
-            if precision not in self.copies:
-                places = (torch.zeros_like(self.vector.values, dtype=precision) for _ in range(2))
-                self.copies[precision] = _Copy(self.vector, self.layers, *places)
-            self.copies[precision].values.copy_(self.vector.values)
-            self.rounded = True
-        return self.copies[precision].parts[layer]
+        """Return a layer's weights in full precision or 16 bits.
 
-    def _hand_out(
+        All are cast by one call, and not again until they move.
+        """
+        if precision == self.exact.values.dtype:
+            return self.exact.parts[layer]
+        if self.rough is None:
+            places = (torch.zeros_like(self.exact.values, dtype=precision) for _ in range(2))
+            self.rough = _Copy(self.vector, self.layers, *places)
+        if not self.rough_is_current:
+            self.rough.values.copy_(self.exact.values)
+            self.rough_is_current = True
+        return self.rough.parts[layer]
+
+    def _collect(
         self, precision: torch.dtype, at_norms: Sequence[tuple[nn.Module, list[Tensor]]] = ()
     ) -> None:
-        """Bring the gradients found to the weights; those of norms are in full precision."""
-        exact = self.copies[self.vector.values.dtype]
-        if precision != exact.values.dtype:
-            exact.gradient.copy_(self.copies[precision].gradient)
+        """Bring the gradients found to the vector; those of norms are in full precision."""
+        if self.rough is not None and precision == self.rough.values.dtype:
+            self.exact.gradient.copy_(self.rough.gradient)
         for layer, (at_weight, at_bias) in at_norms:
-            exact.parts[layer].at_weight.copy_(at_weight)
-            exact.parts[layer].at_bias.copy_(at_bias)
-        self.vector.hand_out()
+            self.exact.parts[layer].at_weight.copy_(at_weight)
+            self.exact.parts[layer].at_bias.copy_(at_bias)
 
     def _is_bounded_end(self, layer: nn.Module) -> bool:
         """Tell whether a layer is one that computes in 32 bits whatever the others do."""
@@ -296,15 +302,15 @@ def chains(config: RunConfig, generator: Generator, discriminator: Discriminator
     dense = _consists_of(generator, nn.Linear, nn.BatchNorm1d, Dropout, *_VIEWS, *_SLOPES)
     # Fakes that are moved before D sees them, have no way back to G here.
     dense = dense and not config.discriminator.shift and generator.embedding is None
-    rough = config.training.precision == "bf16"
-    own = Chain(generator, rough_gradients=rough) if dense else None
     if loss.r1 or loss.r2:
         known = _consists_of(discriminator, nn.Linear, nn.Conv2d, Dropout, *_VIEWS, *_RECTIFIERS)
     else:
-        known = own is not None and _consists_of(
-            discriminator, nn.Linear, Dropout, *_VIEWS, *_SLOPES
-        )
-    return Chains(own, Chain(discriminator)) if known else None
+        known = dense and _consists_of(discriminator, nn.Linear, Dropout, *_VIEWS, *_SLOPES)
+    if not known:
+        return None
+    rough = config.training.precision == "bf16"
+    own = Chain(generator, rough_gradients=rough) if dense else None
+    return Chains(own, Chain(discriminator))
 
 
 def discriminator_slopes(loss: str, logits: Tensor, labels: Tensor) -> Tensor:
@@ -374,7 +380,7 @@ def _by_subpixels(layer: nn.Conv2d, gradient: Tensor, values: Tensor, weight: Te
     reach = kernel // stride
     apart = weight.view(filters, channels, reach, stride, reach, stride).flip((2, 4))
     turned = apart.permute(1, 3, 5, 0, 2, 4).reshape(-1, filters, reach, reach)
-    turned = turned.contiguous(memory_format=torch.channels_last)
+    turned = turned.contiguous(memory_format=image_layout(turned.device))
     small = conv2d(gradient, turned, padding=reach - 1)
     return pixel_shuffle(small.contiguous(), stride)[..., padding:, padding:][..., :height, :width]
 

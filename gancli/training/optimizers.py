@@ -42,7 +42,7 @@ class Optimizer:
     Args:
         network: whose weights are moved, in place.
         config: the rule and its numbers.
-        vector: of the network, where its weights are one; all of them have a gradient then.
+        vector: of the network, where its weights are one; their gradients are the vector's then.
 
     Attributes:
         lr: the learning rate of the next step.
@@ -61,35 +61,31 @@ class Optimizer:
         self.weights: list[Tensor] = list(network.parameters())
         self.parts = self.weights if vector is None else [vector.values]
         self._moments = {
-            key: [torch.zeros_like(part, requires_grad=False) for part in self.parts]
+            key: [_fresh(part, key, self.can_skip) for part in self.parts]
             for key in MOMENTS[config.name]
-            if key != "step"
         }
-        # One for each weight, though of a vector only the first is counted up.
-        place = self.weights[0].device if self.can_skip else "cpu"
-        self._steps = torch.zeros(len(self.weights), device=place)
-        if "step" in MOMENTS[config.name]:
-            self._moments["step"] = list(self._steps.unbind())[: len(self.parts)]
 
     def moments(self) -> dict[str, list[Tensor]]:
-        """Return what is remembered, as views of it.
+        """Return what is remembered, for each of :data:`MOMENTS` a tensor a weight.
 
-        For each of :data:`MOMENTS` a tensor a weight: float32, as the weight or, of ``step``, [];
-        a step that the host reads lies in its memory.
+        They are float32, as the weight or, of ``step``, []; a step that the host reads lies in its
+        memory. To write to them is to remember it; of a vector's steps, the first counts.
         """
         if self.vector is None:
             return self._moments
-        self._steps[1:] = self._steps[0]
-        return {
-            key: list(self._steps.unbind()) if key == "step" else self.vector.parts(whole)
-            for key, (whole,) in self._moments.items()
-        }
+        found = {}
+        for key, (whole,) in self._moments.items():
+            if key == "step":
+                found[key] = [whole, *(whole.clone() for _ in self.weights[1:])]
+            else:
+                found[key] = self.vector.parts(whole)
+        return found
 
     def gradients(self) -> list[Tensor | None]:
         """Return the gradient at each of :attr:`parts`."""
         if self.vector is None:
             return [weight.grad for weight in self.weights]
-        return [self.vector.collect()]
+        return [self.vector.gradient]
 
     def forget_gradients(self) -> None:
         """Drop the gradients of the step before."""
@@ -188,3 +184,9 @@ class Optimizer:
                 nesterov=rule == "nesterov",
                 **common,
             )
+
+
+def _fresh(part: Tensor, key: str, fused: bool) -> Tensor:
+    if key == "step":
+        return torch.zeros((), device=part.device if fused else "cpu")
+    return torch.zeros_like(part, memory_format=torch.preserve_format, requires_grad=False)

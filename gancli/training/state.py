@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import functools
 import hashlib
 from pathlib import Path
 
@@ -62,6 +61,7 @@ class TrainState:
         generator: what is trained.
         discriminator: its opponent.
         average: the moving average of the generator, or None without one.
+        averaged: its weights, in the parts that the generator's are moved in.
         generator_optimizer: with its moments.
         discriminator_optimizer: with its moments.
         random: draws latents and penalty points.
@@ -75,6 +75,7 @@ class TrainState:
     generator: Generator
     discriminator: Discriminator
     average: Generator | None
+    averaged: list[Tensor]
     generator_optimizer: Optimizer
     discriminator_optimizer: Optimizer
     random: torch.Generator
@@ -86,15 +87,6 @@ class TrainState:
     def shown(self) -> Generator:
         """The generator that frames and samples are drawn with."""
         return self.average or self.generator
-
-    @functools.cached_property
-    def averaged(self) -> list[Tensor]:
-        """The weights of the average, in the parts that G's are moved in; none without one."""
-        if self.average is None:
-            return []
-        if self.generator_optimizer.vector is not None:
-            return [WeightVector(self.average).values]
-        return list(self.average.parameters())
 
 
 def create(config: RunConfig, device: torch.device) -> TrainState:
@@ -112,16 +104,21 @@ def create(config: RunConfig, device: torch.device) -> TrainState:
     generator.half_precision = discriminator.half_precision and not config.generator.exact
     for network in (generator, discriminator):
         place(network, device)
-    average = None
-    if config.generator.ema_half_life:
-        average = copy.deepcopy(generator).eval().requires_grad_(False)
     by_hand = chains(config, generator, discriminator)
     vectors = [None if chain is None else chain.vector for chain in by_hand or (None, None)]
+    average: Generator | None = None
+    averaged: list[Tensor] = []
+    if config.generator.ema_half_life:
+        average = copy.deepcopy(generator).eval().requires_grad_(False)
+        averaged = (
+            list(average.parameters()) if vectors[0] is None else [WeightVector(average).values]
+        )
     return TrainState(
         0,
         generator,
         discriminator,
         average,
+        averaged,
         Optimizer(generator, config.generator_optimizer, vectors[0]),
         Optimizer(discriminator, config.discriminator_optimizer, vectors[1]),
         torch.Generator(device).manual_seed(derived_seed(config.training.seed, "latents")),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
@@ -10,17 +12,18 @@ _ALIGNMENT = 32
 
 
 class WeightVector:
-    """A network's weights in one piece of memory, and their gradients in another.
+    """A network's weights in one piece of memory, and the place of their gradients in another.
 
-    The weights are views of it from here on; a network has one vector.
+    The network's weights are views of it from here on: an earlier vector of the network is void,
+    and what is to be copied is the network.
 
     Args:
         network: on its device and in its memory layout, with weights of one dtype.
 
     Attributes:
         weights: of the network, in order.
-        values: [n], all of them; between them are zeros, that each may begin at a cache line.
-        gradient: the same of their gradients, 0 at first.
+        values: [n], all of them. Each begins at a cache line, and what lies between them is 0; with
+            a gradient of 0, no rule ever moves it.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -30,10 +33,13 @@ class WeightVector:
             self.starts.append(length)
             length += -(-weight.numel() // _ALIGNMENT) * _ALIGNMENT
         self.values = self.weights[0].detach().new_zeros(length)
-        self.gradient = torch.zeros_like(self.values)
-        self._gradients = self.parts(self.gradient)
         for weight, own in zip(self.weights, self.parts(self.values), strict=True):
             weight.data = own.copy_(weight.detach())
+
+    @functools.cached_property
+    def gradient(self) -> Tensor:
+        """The gradients, [n] in the order of :attr:`values`; 0 at first."""
+        return torch.zeros_like(self.values)
 
     def parts(self, vector: Tensor) -> list[Tensor]:
         """Return what belongs to each weight as views of a vector like :attr:`values`.
@@ -45,20 +51,3 @@ class WeightVector:
             vector.as_strided(weight.shape, weight.stride(), start)
             for weight, start in zip(self.weights, self.starts, strict=True)
         ]
-
-    def hand_out(self) -> None:
-        """Let each weight's ``grad`` be its part of :attr:`gradient`."""
-        if self.weights[0].grad is not self._gradients[0]:
-            for weight, gradient in zip(self.weights, self._gradients, strict=True):
-                weight.grad = gradient
-
-    def collect(self) -> Tensor:
-        """Return :attr:`gradient`, with what autograd left at the weights, if it did.
-
-        All weights have a gradient.
-        """
-        if self.weights[0].grad is not self._gradients[0]:
-            for weight, gradient in zip(self.weights, self._gradients, strict=True):
-                assert weight.grad is not None
-                gradient.copy_(weight.grad)
-        return self.gradient

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from gancli.errors import ConfigError
+from gancli.networks import layers
 from gancli.networks.layers import (
     ConvToOne,
     DroppedLeakyReLU,
@@ -21,6 +23,7 @@ from gancli.networks.layers import (
     UpsampledConv2d,
     _SumOfShifted,
     build_layers,
+    image_layout,
 )
 
 IMAGE = ImageShape(channels=3, size=28)
@@ -554,6 +557,28 @@ def test_any_lines_make_a_network_or_a_config_error(layer_lines: list[str], shap
         assert str(error).startswith("generator.layers[")
     else:
         assert module(torch.zeros(2, *shape, device="meta")).shape == (2, *claimed)
+
+
+def test_on_mps_weights_and_images_lie_in_the_usual_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its convolutions read weights in any other order wrong."""
+    assert image_layout(torch.device("mps")) == torch.contiguous_format
+    assert image_layout(torch.device("cuda")) == torch.channels_last
+    monkeypatch.setattr(layers, "image_layout", lambda device: torch.contiguous_format)
+    seen = []
+    transposed = layers.conv_transpose2d
+
+    def watched(images: Tensor, weight: Tensor, **options: Any) -> Tensor:
+        seen.extend([images, weight])
+        return transposed(images, weight, **options)
+
+    monkeypatch.setattr(layers, "conv_transpose2d", watched)
+    lines = ["dense 3 4 4", "upsample 2", "conv 5 3"]
+    body, _ = build_layers(lines, (2,), ImageShape(1, 8), "generator")
+    body(torch.randn(6, 2))
+    assert [tuple(each.shape) for each in seen] == [(6, 3, 4, 4), (3, 5, 4, 4)]
+    assert all(each.is_contiguous() for each in seen)
 
 
 @pytest.mark.parametrize(("channels", "filters", "size"), [(1, 3, 4), (5, 2, 7), (16, 8, 14)])

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tiny import TinyConfig
+from tiny import TinyConfig, without_chains
 from torch import Tensor, nn
 
 from gancli import api, preparing, recipes
@@ -88,14 +88,18 @@ def autograd_and_chain(
     output.backward(slopes)
     assert batch.grad is not None
     theirs = [output.detach(), batch.grad, *gradients(network)]
-    network.zero_grad()
     torch.manual_seed(seed)
     found = chain(batch.detach())
     assert not found.requires_grad
     at_input = chain.backward(slopes, frozen=True)
-    assert all(weight.grad is None for weight in network.parameters())
+    assert not chain.vector.gradient.any()
     chain.backward(slopes)
-    return theirs, [found, at_input, *gradients(network)]
+    return theirs, [found, at_input, *learned(chain)]
+
+
+def learned(chain: Chain) -> list[Tensor]:
+    """Return the gradients at all weights that a chain has found."""
+    return [gradient.clone() for gradient in chain.vector.parts(chain.vector.gradient)]
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
@@ -201,19 +205,19 @@ def test_gradients_alone_can_be_in_16_bits(line: str, end: str) -> None:
     layers = ["dense 40", line, "dense 40", "leaky_relu 0.2", "dense 12"]
     network = generator(layers, end="") if end == "dense 12" else generator([*layers, end], end="")
     batch, slopes = torch.randn(32, 4), torch.randn(32, *SHAPE)
-    drawn, learned = [], []
+    drawn, found = [], []
     for rough in (False, True):
         chain = Chain(network, rough_gradients=rough)
         torch.manual_seed(6)
         drawn.append(chain(batch))
         chain.backward(slopes)
-        learned.append(gradients(network))
+        found.append(learned(chain))
     assert torch.equal(*drawn)
-    length = math.hypot(*(float(exact.norm()) for exact in learned[0]))
-    for exact, rough in zip(*learned, strict=True):
-        assert rough.dtype == torch.float32
-        assert not torch.equal(rough, exact)
-        assert float((rough - exact).norm()) < 0.01 * length
+    length = math.hypot(*(float(exact.norm()) for exact in found[0]))
+    for exact, rounded in zip(*found, strict=True):
+        assert rounded.dtype == torch.float32
+        assert not torch.equal(rounded, exact)
+        assert float((rounded - exact).norm()) < 0.01 * length
 
 
 def test_a_generator_that_draws_in_32_bits_may_have_gradients_in_16() -> None:
@@ -330,15 +334,13 @@ def test_penalties_have_the_gradients_of_autograd(
     logits = network(images, labels)
     (slopes,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     (logits @ pulls + (weights * slopes**2).sum()).backward()
-    theirs = [weight.grad for weight in network.parameters() if weight.grad is not None]
-    network.zero_grad()
+    theirs = gradients(network)
     torch.manual_seed(seed)
     torch.testing.assert_close(chain(images.detach(), labels), logits.detach())
     found = chain.slopes()
     torch.testing.assert_close(found, slopes.detach())
     chain.learn(pulls, 2 * weights * found)
-    assert len(theirs) == len(list(network.parameters()))
-    for ours, expected in zip(gradients(network), theirs, strict=True):
+    for ours, expected in zip(learned(chain), theirs, strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -348,8 +350,7 @@ def both_ways(config: RunConfig) -> tuple[TrainState, TrainState]:
     assert by_hand.chains is not None
     if by_hand.chains.generator is not None:  # autograd has no gradients in 16 bits alone
         by_hand.chains.generator.rough_gradients = False
-    by_autograd.chains = None
-    return by_hand, by_autograd
+    return by_hand, without_chains(by_autograd, config)
 
 
 def train_twenty_steps(state: TrainState, config: RunConfig) -> list[Tensor]:
@@ -489,15 +490,15 @@ def test_weights_are_cast_once_until_they_move(tiny_config: TinyConfig) -> None:
     latents, images = torch.randn(5, config.latent.size), torch.rand(5, *config.data.sample_shape)
     for chain, batch in ((state.chains.generator, latents), (state.chains.discriminator, images)):
         found = []
-        for each in (chain, chain, Chain(chain.network)):
+        for each in (chain, chain, Chain(copy.deepcopy(chain.network))):
             torch.manual_seed(0)
             found.append(each(batch))
         assert torch.equal(found[0], found[1])
         assert torch.equal(found[0], found[2])  # by the weights of now
-        rounded = chain.copies[torch.bfloat16].values
-        rounded.zero_()
+        assert chain.rough is not None
+        chain.rough.values.zero_()
         chain(batch)
-        assert not rounded.any()
+        assert not chain.rough.values.any()
 
 
 def test_a_loss_that_is_no_number_leaves_all_weights(tiny_config: TinyConfig) -> None:
@@ -547,7 +548,11 @@ def test_what_needs_autograd_keeps_it(tiny_config: TinyConfig, changes: dict[str
     plain = preparing.resolve(tiny_config(DENSE), classes=3)
     assert create(plain, CPU).chains is not None
     config = preparing.resolve(tiny_config({**DENSE, **changes}), classes=3)
-    assert create(config, CPU).chains is None
+    state = create(config, CPU)
+    assert state.chains is None
+    assert state.generator_optimizer.vector is None
+    storages = {weight.untyped_storage().data_ptr() for weight in state.generator.parameters()}
+    assert len(storages) == len(list(state.generator.parameters()))  # left where they are
 
 
 def test_one_path_serves_the_dense_recipes_of_r1_r2_and_r4() -> None:

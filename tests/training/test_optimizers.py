@@ -65,8 +65,9 @@ def falls(figures: list[float]) -> float:
 def test_a_network_is_fitted_to_one_input_and_one_target(
     tiny_config: TinyConfig, rule: str, aim: float
 ) -> None:
-    state, _ = sigmoid_game(tiny_config, rule)
-    network, optimizer = state.discriminator, state.discriminator_optimizer
+    state, config = sigmoid_game(tiny_config, rule)
+    network = state.discriminator
+    optimizer = Optimizer(network, config.discriminator_optimizer)
     image = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(1))
     costs, outputs = [], []
     for _ in range(STEPS):

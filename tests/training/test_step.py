@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TinyConfig
+from tiny import TinyConfig, without_chains
 from torch import Tensor, nn
 
 from gancli import preparing
@@ -545,5 +544,5 @@ def test_what_gradients_need_is_kept_of_the_fakes_that_g_learns_from_alone(
         return fakes
 
     monkeypatch.setattr(step_module, "_draw_fakes", watched)
-    train_step(dataclasses.replace(state, chains=None), batches(config.training.d_steps), config, 0)
+    train_step(without_chains(state, config), batches(config.training.d_steps), config, 0)
     assert kept == with_graph

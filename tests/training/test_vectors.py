@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from tiny import TinyConfig
-from torch import nn
+from torch import Tensor, nn
 
 from gancli import checkpoints, preparing
 from gancli.config import OptimizerConfig
+from gancli.training import step as step_module
 from gancli.training.optimizers import Optimizer
-from gancli.training.state import create, restore, to_tensors
+from gancli.training.state import STEP_FIGURES, create, restore, to_tensors
 from gancli.training.step import train_step
 from gancli.training.vectors import WeightVector
 
@@ -57,6 +59,11 @@ def test_a_vector_moves_as_its_weights_do_one_by_one(rule: str) -> None:
         for one, optimizer in ((ours, whole), (plain, apart)):
             optimizer.forget_gradients()
             one(images).square().mean().backward()
+            if optimizer.vector is not None:
+                places = optimizer.vector.parts(optimizer.vector.gradient)
+                for weight, place in zip(optimizer.weights, places, strict=True):
+                    assert weight.grad is not None
+                    place.copy_(weight.grad)
             optimizer.step()
     for weight, same in zip(ours.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(weight, same, rtol=1e-5, atol=1e-7)
@@ -67,11 +74,15 @@ def test_a_vector_moves_as_its_weights_do_one_by_one(rule: str) -> None:
             assert key != "step" or moment == 4
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("rule", "precision"),
+    [("adam", "fp32"), ("adam", "bf16"), ("nesterov", "fp32"), ("rmsprop", "fp32")],
+)
 def test_what_is_kept_of_a_vector_goes_on_with_it(
-    tiny_config: TinyConfig, tmp_path: Path, precision: str
+    tiny_config: TinyConfig, tmp_path: Path, rule: str, precision: str
 ) -> None:
-    keys = {**DENSE, "training.precision": precision}
+    names = {f"{each}_optimizer.name": rule for each in ("generator", "discriminator")}
+    keys = {**DENSE, **names, "training.precision": precision}
     config = preparing.resolve(tiny_config(keys), classes=3)
     shape = (config.training.batch_size, *config.data.sample_shape)
     random = torch.Generator().manual_seed(0)
@@ -102,3 +113,40 @@ def test_a_copy_of_a_network_has_weights_of_its_own() -> None:
     vector.values.zero_()
     for weight, same in zip(other.parameters(), before, strict=True):
         assert torch.equal(weight, same)
+
+
+@pytest.mark.parametrize("rule", ["adam", "momentum"])
+@pytest.mark.parametrize("what", ["loss", "gradient"])
+def test_where_the_host_does_not_wait_a_bad_update_of_a_vector_is_skipped(
+    tiny_config: TinyConfig, rule: str, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On an accelerator, that is; here its way is taken on a CPU."""
+    monkeypatch.setattr(step_module, "_is_looked_at", lambda device: False)
+    keys = {**DENSE, "discriminator_optimizer.name": rule}
+    config = preparing.resolve(tiny_config(keys), classes=3)
+    state = create(config, torch.device("cpu"))
+    real = torch.rand(config.training.batch_size, *config.data.sample_shape)
+    train_step(state, [(real, None)], config, 0.0)
+    optimizer = state.discriminator_optimizer
+    assert optimizer.vector is not None
+    before = [part.clone() for parts in optimizer.moments().values() for part in parts]
+    weights = optimizer.vector.values.clone()
+    if what == "loss":
+        figures = train_step(state, [(real * math.nan, None)], config, 0.0, look=False)
+    else:
+        assert state.chains is not None
+        learn = state.chains.discriminator.backward
+
+        def badly(*given: Any, **options: Any) -> Tensor:
+            found = learn(*given, **options)
+            optimizer.vector.gradient[3] = math.inf  # type: ignore[union-attr]
+            return found
+
+        monkeypatch.setattr(state.chains.discriminator, "backward", badly)
+        figures = train_step(state, [(real, None)], config, 0.0, look=False)
+    told = dict(zip(STEP_FIGURES, figures.tolist(), strict=True))
+    assert math.isnan(told["d_gradient_norm"])
+    assert math.isnan(told["d_loss"]) == (what == "loss")
+    assert torch.equal(optimizer.vector.values, weights)
+    after = [part for parts in optimizer.moments().values() for part in parts]
+    assert all(map(torch.equal, before, after))
