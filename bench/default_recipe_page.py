@@ -461,7 +461,7 @@ def _stacked(runs: list[tuple[Job, Found]]) -> str:
     )
     return (
         f"{epochs:g} epochs of one seed ({found['steps']:,} steps), "
-        f"{found['step_seconds'] / 60:.0f} minutes of training on two cores that did nothing else "
+        f"{found['step_seconds'] / 60:.0f} minutes of training on two cores "
         f"({found['threads']} threads, {found['precision']}), by 26,000 fakes. The recipe's own "
         f"length is {own:g}; what an hour on a GPU does is not measured. {_doctored(runs)}\n\n"
         f"{_aimed(AIMS_STACKED, [found])}"
