@@ -23,7 +23,6 @@ from gancli import api, data
 from gancli.config import RunConfig
 from gancli.preparing import resolve
 from gancli.sampling import from_pixels
-from gancli.training.optimizers import Optimizer
 from gancli.training.state import TrainState, create
 from gancli.training.step import train_step
 
@@ -35,22 +34,6 @@ def described(recipe: str, precision: str) -> RunConfig:
     config = api.describe(recipe, digit=7 if recipe.startswith(("r1", "digit")) else None)
     training = dataclasses.replace(config.training, precision=precision)
     return resolve(dataclasses.replace(config, training=training), classes=10)
-
-
-def state_of(config: RunConfig, by_hand: bool) -> TrainState:
-    """Return the state before the first step, for gradients written out or for autograd's."""
-    state = create(config, torch.device("cpu"))
-    assert state.chains is not None, f"{config.recipe} needs autograd"
-    if by_hand:
-        return state
-    # Autograd leaves a gradient at each weight, and each is moved by itself.
-    return dataclasses.replace(
-        state,
-        chains=None,
-        averaged=[] if state.average is None else list(state.average.parameters()),
-        generator_optimizer=Optimizer(state.generator, config.generator_optimizer),
-        discriminator_optimizer=Optimizer(state.discriminator, config.discriminator_optimizer),
-    )
 
 
 def step_of(state: TrainState, config: RunConfig) -> Callable[[], Tensor]:
@@ -88,7 +71,8 @@ def main() -> None:
     for recipe in (name for name in RECIPES if name.startswith(wanted.only)):
         for precision in PRECISIONS:
             config = described(recipe, precision)
-            states = [state_of(config, by_hand) for by_hand in (True, False)]
+            states = [create(config, torch.device("cpu"), autograd=each) for each in (False, True)]
+            assert states[0].chains is not None, f"{recipe} needs autograd"
             steps = [step_of(state, config) for state in states]
             pairs = [[rate(s, wanted.seconds) for s in steps] for _ in range(wanted.windows + 1)]
             ours, theirs = (statistics.median(side) for side in zip(*pairs[1:], strict=True))

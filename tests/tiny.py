@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -13,8 +12,6 @@ import numpy.typing as npt
 
 from gancli.config import RunConfig
 from gancli.placement import Outcome
-from gancli.training.optimizers import Optimizer
-from gancli.training.state import TrainState
 
 OfBench = Callable[[str], ModuleType]
 TinyConfig = Callable[..., RunConfig]
@@ -52,14 +49,3 @@ TINY: dict[str, Any] = {
     "record.log_every": 0.5,
     "record.keep_every": 1.0,
 }
-
-
-def without_chains(state: TrainState, config: RunConfig) -> TrainState:
-    """Return a state before its first step that goes on by autograd alone."""
-    return dataclasses.replace(
-        state,
-        chains=None,
-        averaged=[] if state.average is None else list(state.average.parameters()),
-        generator_optimizer=Optimizer(state.generator, config.generator_optimizer),
-        discriminator_optimizer=Optimizer(state.discriminator, config.discriminator_optimizer),
-    )

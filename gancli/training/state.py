@@ -89,8 +89,13 @@ class TrainState:
         return self.average or self.generator
 
 
-def create(config: RunConfig, device: torch.device) -> TrainState:
+def create(config: RunConfig, device: torch.device, *, autograd: bool = False) -> TrainState:
     """Return the state before the first step, which the config alone determines.
+
+    Args:
+        config: the run's, with nothing left to the data.
+        device: where it is trained.
+        autograd: find all gradients by autograd, which those written out are held to.
 
     Raises:
         ConfigError: a layer list does not fit.
@@ -104,7 +109,7 @@ def create(config: RunConfig, device: torch.device) -> TrainState:
     generator.half_precision = discriminator.half_precision and not config.generator.exact
     for network in (generator, discriminator):
         place(network, device)
-    by_hand = chains(config, generator, discriminator)
+    by_hand = None if autograd else chains(config, generator, discriminator)
     vectors = [None if chain is None else chain.vector for chain in by_hand or (None, None)]
     average: Generator | None = None
     averaged: list[Tensor] = []

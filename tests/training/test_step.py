@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import TinyConfig, without_chains
+from tiny import TinyConfig
 from torch import Tensor, nn
 
 from gancli import preparing
@@ -534,7 +534,7 @@ def test_what_gradients_need_is_kept_of_the_fakes_that_g_learns_from_alone(
     with_graph: list[bool],
 ) -> None:
     config = resolved(tiny_config, changes)
-    state = create(config, CPU)
+    state = create(config, CPU, autograd=True)
     kept: list[bool] = []
     draw = step_module._draw_fakes
 
@@ -544,5 +544,5 @@ def test_what_gradients_need_is_kept_of_the_fakes_that_g_learns_from_alone(
         return fakes
 
     monkeypatch.setattr(step_module, "_draw_fakes", watched)
-    train_step(without_chains(state, config), batches(config.training.d_steps), config, 0)
+    train_step(state, batches(config.training.d_steps), config, 0)
     assert kept == with_graph
