@@ -7,7 +7,7 @@ import torch
 from tiny import TinyConfig
 from torch import nn
 
-from gancli import preparing
+from gancli import networks, preparing
 from gancli.config import RunConfig
 from gancli.errors import ConfigError
 from gancli.networks import (
@@ -180,6 +180,25 @@ def test_another_layout_in_memory_changes_nothing_but_rounding(tiny_config: Tiny
     before = discriminator(images)
     place(discriminator, "cpu")
     torch.testing.assert_close(discriminator(images), before)
+
+
+def test_weights_lie_as_the_device_reads_them(
+    tiny_config: TinyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of one channel, a kernel lies in both ways at once.
+    layers = ["conv 4 3", "conv 6 3", "flatten", "dense 1"]
+    config = resolved(tiny_config, discriminator__layers=layers)
+    kernels: dict[torch.memory_format, list[bool]] = {}
+    for layout in (torch.channels_last, torch.contiguous_format):
+        monkeypatch.setattr(networks, "image_layout", lambda device, layout=layout: layout)
+        discriminator = build_discriminator(config)
+        place(discriminator, "cpu")
+        kernels[layout] = [
+            weight.is_contiguous(memory_format=layout)
+            for weight in discriminator.parameters()
+            if weight.ndim == 4
+        ]
+    assert kernels == {layout: [True, True] for layout in kernels}
 
 
 @pytest.mark.parametrize(

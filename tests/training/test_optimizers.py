@@ -109,6 +109,8 @@ def test_a_generator_learns_from_a_discriminator_that_does_not(
     after = state.discriminator.state_dict()
     assert all(torch.equal(weight, before[name]) for name, weight in after.items())
     assert all(weight.grad is None for weight in state.discriminator.parameters())
+    assert state.discriminator_optimizer.vector is not None
+    assert not state.discriminator_optimizer.vector.gradient.any()
 
 
 TORCHS: dict[str, Callable[..., torch.optim.Optimizer]] = {
